@@ -1,0 +1,16 @@
+//! The node agent: a container engine that pulls from a registry, runs containers with
+//! namespaces and cgroups, and speaks the Docker Engine API.
+//!
+//! Floors, highest first; none imports a higher one and folders on one floor do not import each
+//! other (`tests/floors.rs` holds this):
+//!
+//! | floor | folders |
+//! | --- | --- |
+//! | 4 | `http` |
+//! | 3 | `engine` |
+//! | 2 | `image`, `launch`, `network`, `store` |
+//! | 1 | `sys`, `spec` |
+//!
+//! `app` is the composition root and stands outside.
+
+pub mod spec;

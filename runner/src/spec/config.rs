@@ -1,0 +1,319 @@
+//! What a caller asked for when it created a container, checked and typed.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// What runs in the container: the part of a create request that an image can also carry.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ContainerConfig {
+    /// The image as the caller wrote it, for display.
+    pub image: String,
+    /// `user[:group]`, names or numbers, resolved against the image's own `/etc/passwd`.
+    pub user: String,
+    /// `KEY=value` pairs; later ones win.
+    pub env: Vec<String>,
+    /// `None` leaves the image's; `Some(vec![])` clears it.
+    pub entrypoint: Option<Vec<String>>,
+    /// `None` leaves the image's, unless an entrypoint was given.
+    pub cmd: Option<Vec<String>>,
+    pub working_dir: String,
+    pub hostname: String,
+    pub domainname: String,
+    pub labels: BTreeMap<String, String>,
+    pub tty: bool,
+    pub open_stdin: bool,
+    /// Close the container's stdin for good when the first attached client closes its own.
+    pub stdin_once: bool,
+    pub attach_stdin: bool,
+    pub attach_stdout: bool,
+    pub attach_stderr: bool,
+    pub exposed_ports: Vec<PortSpec>,
+    /// Paths that get an anonymous volume unless a mount covers them.
+    pub volumes: Vec<String>,
+    /// Signal name or number; empty means SIGTERM.
+    pub stop_signal: String,
+    /// Seconds between the stop signal and SIGKILL; `None` means 10.
+    pub stop_timeout: Option<i64>,
+    pub healthcheck: Option<HealthCheck>,
+    /// Shell that `CMD text` forms use in this image.
+    pub shell: Option<Vec<String>>,
+}
+
+/// A health check; durations in nanoseconds, zero meaning "inherit or default".
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HealthCheck {
+    /// `["NONE"]`, `["CMD", …]` or `["CMD-SHELL", text]`; empty inherits the image's.
+    pub test: Vec<String>,
+    pub interval_ns: i64,
+    pub timeout_ns: i64,
+    pub start_period_ns: i64,
+    pub start_interval_ns: i64,
+    pub retries: i64,
+}
+
+/// How the container is tied to this host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HostConfig {
+    pub mounts: Vec<MountSpec>,
+    /// `volumes-from` sources, `container[:ro|rw]`.
+    pub volumes_from: Vec<String>,
+    pub network_mode: NetworkMode,
+    pub networks: Vec<NetworkAttachment>,
+    pub port_bindings: Vec<PortBinding>,
+    pub publish_all_ports: bool,
+    pub restart_policy: RestartPolicy,
+    pub auto_remove: bool,
+    pub log: LogConfig,
+    pub resources: Resources,
+    pub privileged: bool,
+    pub cap_add: Vec<String>,
+    pub cap_drop: Vec<String>,
+    pub group_add: Vec<String>,
+    pub seccomp: SeccompProfile,
+    pub no_new_privileges: bool,
+    pub read_only_rootfs: bool,
+    /// `--security-opt systempaths=unconfined` empties both lists; `None` means the defaults.
+    pub masked_paths: Option<Vec<String>>,
+    pub readonly_paths: Option<Vec<String>>,
+    pub init: bool,
+    pub pid_mode: NamespaceMode,
+    pub ipc_mode: IpcMode,
+    pub uts_mode: NamespaceMode,
+    pub cgroupns_mode: NamespaceMode,
+    pub userns_host: bool,
+    pub cgroup_parent: String,
+    /// Size of `/dev/shm`; `None` means 64 MiB.
+    pub shm_size_bytes: Option<u64>,
+    pub sysctls: BTreeMap<String, String>,
+    pub dns: Vec<IpAddr>,
+    pub dns_search: Vec<String>,
+    pub dns_options: Vec<String>,
+    /// `host:ip` pairs; the address may be `host-gateway`.
+    pub extra_hosts: Vec<String>,
+    pub oom_score_adj: i32,
+    /// Rows and columns of the first terminal.
+    pub console_size: Option<(u16, u16)>,
+}
+
+/// Where a mount's content comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MountSource {
+    /// A path of this host.
+    Bind {
+        path: PathBuf,
+        /// `-v` creates a missing source directory, `--mount` refuses it.
+        create_missing: bool,
+    },
+    /// A named volume, or an anonymous one when the name is `None`.
+    Volume {
+        name: Option<String>,
+        /// Do not copy the image's content into a fresh volume.
+        no_copy: bool,
+        subpath: Option<PathBuf>,
+        driver: Option<String>,
+        driver_options: BTreeMap<String, String>,
+        labels: BTreeMap<String, String>,
+    },
+    Tmpfs {
+        size_bytes: Option<u64>,
+        /// Permission bits, such as `0o1777`.
+        mode: Option<u32>,
+        /// Further `mount(8)` options as the caller wrote them.
+        options: Vec<String>,
+    },
+}
+
+/// One mount of the container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountSpec {
+    pub source: MountSource,
+    /// Absolute path inside the container.
+    pub target: String,
+    pub read_only: bool,
+    pub propagation: Option<Propagation>,
+    /// Bind only the one file system, not those mounted below it.
+    pub non_recursive: bool,
+}
+
+/// Mount propagation, mount_namespaces(7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Propagation {
+    Private,
+    Rprivate,
+    Shared,
+    Rshared,
+    Slave,
+    Rslave,
+}
+
+/// Which network namespace the container gets.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NetworkMode {
+    /// The engine's default bridge.
+    #[default]
+    Default,
+    None,
+    Host,
+    /// Another container's namespace, by whatever names it.
+    Container(String),
+    /// A user-defined network, by name or id.
+    Network(String),
+}
+
+/// One endpoint a container is to have on a network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NetworkAttachment {
+    pub network: String,
+    pub aliases: Vec<String>,
+    pub ipv4_address: Option<std::net::Ipv4Addr>,
+    pub ipv6_address: Option<std::net::Ipv6Addr>,
+    pub mac_address: Option<String>,
+}
+
+/// pid, uts and cgroup namespaces.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NamespaceMode {
+    #[default]
+    Private,
+    Host,
+    Container(String),
+}
+
+/// ipc namespace; `none` has no `/dev/shm`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IpcMode {
+    #[default]
+    Private,
+    Shareable,
+    None,
+    Host,
+    Container(String),
+}
+
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum PortProtocol {
+    #[default]
+    Tcp,
+    Udp,
+    Sctp,
+}
+
+/// A port of the container, such as `80/tcp`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PortSpec {
+    pub port: u16,
+    pub protocol: PortProtocol,
+}
+
+/// A container port published on this host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortBinding {
+    pub container: PortSpec,
+    /// `None` means every address, IPv4 and IPv6.
+    pub host_ip: Option<IpAddr>,
+    /// First and last port to try; `0..=0` lets the engine choose.
+    pub host_ports: (u16, u16),
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestartPolicy {
+    #[default]
+    No,
+    /// `None` retries without end.
+    OnFailure {
+        max_retries: Option<u32>,
+    },
+    Always,
+    UnlessStopped,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LogConfig {
+    pub driver: LogDriver,
+    /// Rotate above this size; `None` never rotates.
+    pub max_size_bytes: Option<u64>,
+    /// Files kept, the current one included; at least 1.
+    pub max_files: u32,
+    pub compress: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogDriver {
+    #[default]
+    JsonFile,
+    Local,
+    None,
+}
+
+/// Limits; `None` leaves the kernel's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Resources {
+    pub memory_bytes: Option<i64>,
+    pub memory_reservation_bytes: Option<i64>,
+    /// Memory plus swap, as Docker counts; -1 is unlimited.
+    pub memory_swap_bytes: Option<i64>,
+    pub memory_swappiness: Option<i64>,
+    pub oom_kill_disable: bool,
+    pub cpu: CpuLimit,
+    pub cpu_shares: Option<u64>,
+    pub cpuset_cpus: String,
+    pub cpuset_mems: String,
+    pub pids_limit: Option<i64>,
+    pub blkio_weight: Option<u16>,
+    pub devices: Vec<DeviceMapping>,
+    pub device_cgroup_rules: Vec<String>,
+    pub ulimits: Vec<Ulimit>,
+}
+
+/// CPU bandwidth: microseconds of `quota` in each `period`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CpuLimit {
+    pub quota_us: Option<i64>,
+    pub period_us: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceMapping {
+    pub path_on_host: PathBuf,
+    pub path_in_container: PathBuf,
+    /// Some of `r`, `w`, `m`.
+    pub permissions: String,
+}
+
+/// getrlimit(2) by Docker's lower-case names, such as `nofile`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ulimit {
+    pub name: String,
+    pub soft: i64,
+    pub hard: i64,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SeccompProfile {
+    #[default]
+    Default,
+    Unconfined,
+    /// A profile in Docker's JSON format, as the client sent it.
+    Custom(String),
+}

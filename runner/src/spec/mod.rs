@@ -1,0 +1,16 @@
+//! The words of the engine: identifiers, what a caller asked for, the life of a container.
+//!
+//! Pure values. Nothing here reads a file, asks the kernel or knows JSON shapes of the Docker
+//! API; `http` converts wire types to these, `engine` decides with them, `store` keeps them.
+
+mod config;
+mod id;
+mod state;
+
+pub use config::{
+    ContainerConfig, CpuLimit, DeviceMapping, HealthCheck, HostConfig, IpcMode, LogConfig,
+    LogDriver, MountSource, MountSpec, NamespaceMode, NetworkAttachment, NetworkMode, PortBinding,
+    PortProtocol, PortSpec, Propagation, Resources, RestartPolicy, SeccompProfile, Ulimit,
+};
+pub use id::{ContainerId, ContainerName, ContainerRef, ExecId, IdError};
+pub use state::{ContainerState, Exit, IllegalTransition, Running, StateEvent};

@@ -99,6 +99,14 @@ pub struct HostConfig {
     pub oom_score_adj: i32,
     /// Rows and columns of the first terminal.
     pub console_size: Option<(u16, u16)>,
+    /// `--security-opt apparmor=…`; `None` means the engine's default.
+    pub apparmor_profile: Option<String>,
+    /// SELinux options, kept only to be shown back.
+    pub selinux_labels: Vec<String>,
+    /// Passed on to the runtime configuration untouched.
+    pub annotations: BTreeMap<String, String>,
+    /// Where the client keeps the id, kept only to be shown back.
+    pub container_id_file: String,
 }
 
 /// Where a mount's content comes from.
@@ -140,6 +148,18 @@ pub struct MountSpec {
     pub propagation: Option<Propagation>,
     /// Bind only the one file system, not those mounted below it.
     pub non_recursive: bool,
+    pub form: MountForm,
+}
+
+/// How the caller wrote a mount, so that it can be shown back the same way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MountForm {
+    /// `-v`, `--tmpfs` or a volume that the image declares.
+    #[default]
+    Short,
+    /// `--mount`.
+    Long,
 }
 
 /// Mount propagation, mount_namespaces(7).
@@ -278,10 +298,32 @@ pub struct Resources {
     pub cpuset_cpus: String,
     pub cpuset_mems: String,
     pub pids_limit: Option<i64>,
-    pub blkio_weight: Option<u16>,
+    pub blkio: BlockIo,
     pub devices: Vec<DeviceMapping>,
     pub device_cgroup_rules: Vec<String>,
     pub ulimits: Vec<Ulimit>,
+}
+
+/// Block device weights and throttles.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BlockIo {
+    /// 10 to 1000; `None` leaves the kernel's.
+    pub weight: Option<u16>,
+    pub weight_device: Vec<DeviceRate>,
+    /// Bytes per second.
+    pub read_bps: Vec<DeviceRate>,
+    pub write_bps: Vec<DeviceRate>,
+    /// Operations per second.
+    pub read_iops: Vec<DeviceRate>,
+    pub write_iops: Vec<DeviceRate>,
+}
+
+/// A number that holds for one block device of this host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceRate {
+    pub path: PathBuf,
+    pub rate: u64,
 }
 
 /// CPU bandwidth: microseconds of `quota` in each `period`.
@@ -290,6 +332,8 @@ pub struct Resources {
 pub struct CpuLimit {
     pub quota_us: Option<i64>,
     pub period_us: Option<u64>,
+    /// The limit as `--cpus` says it. When set, quota and period hold the same limit.
+    pub nano_cpus: Option<i64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

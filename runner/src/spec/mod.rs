@@ -8,9 +8,10 @@ mod id;
 mod state;
 
 pub use config::{
-    ContainerConfig, CpuLimit, DeviceMapping, HealthCheck, HostConfig, IpcMode, LogConfig,
-    LogDriver, MountSource, MountSpec, NamespaceMode, NetworkAttachment, NetworkMode, PortBinding,
-    PortProtocol, PortSpec, Propagation, Resources, RestartPolicy, SeccompProfile, Ulimit,
+    BlockIo, ContainerConfig, CpuLimit, DeviceMapping, DeviceRate, HealthCheck, HostConfig,
+    IpcMode, LogConfig, LogDriver, MountForm, MountSource, MountSpec, NamespaceMode,
+    NetworkAttachment, NetworkMode, PortBinding, PortProtocol, PortSpec, Propagation, Resources,
+    RestartPolicy, SeccompProfile, Ulimit,
 };
 pub use id::{ContainerId, ContainerName, ContainerRef, ExecId, IdError};
 pub use state::{ContainerState, Exit, IllegalTransition, Running, StateEvent};

@@ -13,4 +13,5 @@
 //!
 //! `app` is the composition root and stands outside.
 
+pub mod network;
 pub mod spec;

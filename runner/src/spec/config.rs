@@ -1,6 +1,7 @@
 //! What a caller asked for when it created a container, checked and typed.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -231,6 +232,23 @@ pub enum PortProtocol {
     Tcp,
     Udp,
     Sctp,
+}
+
+impl PortProtocol {
+    /// As it is written after the slash of `80/tcp`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Sctp => "sctp",
+        }
+    }
+}
+
+impl fmt::Display for PortProtocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// A port of the container, such as `80/tcp`.

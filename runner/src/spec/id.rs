@@ -94,6 +94,14 @@ hex_id! {
     /// One command run inside a running container.
     ExecId
 }
+hex_id! {
+    /// A network, for ever.
+    NetworkId
+}
+hex_id! {
+    /// One container's place on one network, from connect to disconnect.
+    EndpointId
+}
 
 /// The name people give a container, without the leading slash of the API.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

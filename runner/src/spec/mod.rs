@@ -13,5 +13,5 @@ pub use config::{
     NetworkAttachment, NetworkMode, PortBinding, PortProtocol, PortSpec, Propagation, Resources,
     RestartPolicy, SeccompProfile, Ulimit,
 };
-pub use id::{ContainerId, ContainerName, ContainerRef, ExecId, IdError};
+pub use id::{ContainerId, ContainerName, ContainerRef, EndpointId, ExecId, IdError, NetworkId};
 pub use state::{ContainerState, Exit, IllegalTransition, Running, StateEvent};

@@ -13,5 +13,11 @@
 //!
 //! `app` is the composition root and stands outside.
 
+mod app;
+pub mod config;
+pub mod engine;
 pub mod network;
 pub mod spec;
+
+pub use app::{Ready, RunError, run};
+pub use config::AgentConfig;

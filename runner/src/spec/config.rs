@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -258,6 +259,35 @@ pub struct PortSpec {
     pub protocol: PortProtocol,
 }
 
+/// The text is no `port[/protocol]`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid port specification: {0:?}")]
+pub struct PortSpecError(String);
+
+impl FromStr for PortSpec {
+    type Err = PortSpecError;
+
+    /// Takes `80`, `80/tcp`, `53/UDP`.
+    fn from_str(text: &str) -> Result<Self, PortSpecError> {
+        let bad = || PortSpecError(text.to_owned());
+        let (port, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+        let protocol = match protocol.to_ascii_lowercase().as_str() {
+            "tcp" => PortProtocol::Tcp,
+            "udp" => PortProtocol::Udp,
+            "sctp" => PortProtocol::Sctp,
+            _ => return Err(bad()),
+        };
+        let port = port.parse().map_err(|_| bad())?;
+        Ok(Self { port, protocol })
+    }
+}
+
+impl fmt::Display for PortSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.port, self.protocol)
+    }
+}
+
 /// A container port published on this host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortBinding {
@@ -378,4 +408,19 @@ pub enum SeccompProfile {
     Unconfined,
     /// A profile in Docker's JSON format, as the client sent it.
     Custom(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn port_specs_parse_and_print() {
+        for (text, printed) in [("80", "80/tcp"), ("53/UDP", "53/udp"), ("9/sctp", "9/sctp")] {
+            assert_eq!(text.parse::<PortSpec>().unwrap().to_string(), printed);
+        }
+        for bad in ["", "/tcp", "65536", "80/icmp", "80/tcp/udp", "-1"] {
+            assert!(bad.parse::<PortSpec>().is_err(), "{bad}");
+        }
+    }
 }

@@ -6,12 +6,14 @@
 mod config;
 mod id;
 mod state;
+mod stream;
 
 pub use config::{
     BlockIo, ContainerConfig, CpuLimit, DeviceMapping, DeviceRate, HealthCheck, HostConfig,
     IpcMode, LogConfig, LogDriver, MountForm, MountSource, MountSpec, NamespaceMode,
-    NetworkAttachment, NetworkMode, PortBinding, PortProtocol, PortSpec, Propagation, Resources,
-    RestartPolicy, SeccompProfile, Ulimit,
+    NetworkAttachment, NetworkMode, PortBinding, PortProtocol, PortSpec, PortSpecError,
+    Propagation, Resources, RestartPolicy, SeccompProfile, Ulimit,
 };
 pub use id::{ContainerId, ContainerName, ContainerRef, EndpointId, ExecId, IdError, NetworkId};
 pub use state::{ContainerState, Exit, IllegalTransition, Running, StateEvent};
+pub use stream::StdStream;

@@ -1,0 +1,118 @@
+//! The agent dies by `kill -9`; its containers do not notice.
+
+use hythe_tests::{Agent, CommandExt as _, Host, SHORT, Server, eventually};
+
+use crate::push_busybox;
+
+#[test]
+fn a_container_outlives_its_agent_and_the_log_has_no_hole() {
+    let host = Host::new();
+    let server = Server::start(&host);
+    let image = push_busybox(&host, &server);
+    let mut agent = Agent::start(&host);
+    let script = "trap 'exit 42' TERM; i=0; while :; do echo $i; i=$((i+1)); sleep 0.02; done";
+    agent
+        .docker(&["run", "-d", "--name", "talk", &image, "sh", "-c", script])
+        .finish()
+        .ok();
+    let pid = agent.init_pid("talk");
+    wait_for_lines(&agent, 20);
+
+    agent.kill_dash_nine();
+    let before = count_log_lines(&agent);
+    eventually("the container logs on without its agent", SHORT, || {
+        (count_log_lines(&agent) > before + 50).then_some(())
+    });
+    agent.restart();
+
+    let ps = agent
+        .docker(&["ps", "--format", "{{.Names}} {{.State}}"])
+        .finish()
+        .ok();
+    assert_eq!(ps.text(), "talk running");
+    assert_eq!(agent.init_pid("talk"), pid, "it is the same process");
+    wait_for_lines(&agent, before + 60);
+    agent.docker(&["exec", "talk", "true"]).finish().ok();
+    agent.docker(&["stop", "talk"]).finish().ok();
+    let code = agent.docker(&["wait", "talk"]).finish().ok();
+    assert_eq!(code.text(), "42");
+
+    let lines = agent.docker(&["logs", "talk"]).finish().ok().lines();
+    let expected: Vec<String> = (0..lines.len()).map(|i| i.to_string()).collect();
+    assert_eq!(lines, expected, "every line once, in order");
+}
+
+#[test]
+fn what_ends_while_the_agent_is_away_is_known_when_it_returns() {
+    let host = Host::new();
+    let server = Server::start(&host);
+    let image = push_busybox(&host, &server);
+    let mut agent = Agent::start(&host);
+    let run = [
+        "run",
+        "-d",
+        "--name",
+        "short",
+        &image,
+        "sh",
+        "-c",
+        "read line; exit 9",
+    ];
+    let mut words = run.to_vec();
+    words.insert(1, "-i");
+    agent.docker(&words).finish().ok();
+    let pid = agent.init_pid("short");
+
+    agent.kill_dash_nine();
+    let init = nix::unistd::Pid::from_raw(pid);
+    nix::sys::signal::kill(init, nix::sys::signal::Signal::SIGKILL).expect("init lives");
+    eventually("init is gone", SHORT, || {
+        nix::sys::signal::kill(init, None).is_err().then_some(())
+    });
+    agent.restart();
+
+    let state = agent
+        .docker(&[
+            "inspect",
+            "-f",
+            "{{.State.Status}} {{.State.ExitCode}}",
+            "short",
+        ])
+        .finish()
+        .ok();
+    assert_eq!(state.text(), "exited 137");
+    agent.docker(&["start", "short"]).finish().ok();
+    agent.docker(&["rm", "-f", "short"]).finish().ok();
+}
+
+/// Lines in the log file itself: there is no agent to ask.
+fn count_log_lines(agent: &Agent<'_>) -> usize {
+    let mut todo = vec![agent.data()];
+    let mut lines = 0;
+    while let Some(directory) = todo.pop() {
+        let Ok(entries) = std::fs::read_dir(&directory) else {
+            continue;
+        };
+        for entry in entries.filter_map(Result::ok) {
+            let path = entry.path();
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                if !path.ends_with("layers") && !path.ends_with("blobs") {
+                    todo.push(path);
+                }
+            } else if path.to_string_lossy().ends_with("-json.log") {
+                lines += std::fs::read_to_string(path)
+                    .unwrap_or_default()
+                    .lines()
+                    .count();
+            }
+        }
+    }
+    lines
+}
+
+fn wait_for_lines(agent: &Agent<'_>, count: usize) {
+    eventually("the container talks", SHORT, || {
+        let lines = agent.docker(&["logs", "talk"]).finish().ok().lines();
+        (lines.len() >= count).then_some(())
+    });
+}

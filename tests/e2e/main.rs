@@ -1,0 +1,59 @@
+//! The product from outside: one module for each promise.
+//!
+//! Needs root, a kernel with namespaces and overlayfs, and the clients that `tests/run`
+//! installs. A missing one fails the test that needs it, by name.
+
+#![expect(
+    clippy::expect_used,
+    clippy::too_many_lines,
+    reason = "a scenario reads top to bottom, and one that cannot go on says why and ends"
+)]
+
+mod agent_crash;
+mod bad_layers;
+mod cli;
+mod exit_codes;
+mod isolation;
+mod leave_nothing;
+mod limits;
+mod registry_clients;
+mod registry_crash;
+mod second_agent;
+mod stdio;
+mod volumes_and_ports;
+
+use hythe_tests::{Agent, CommandExt as _, Host, Layout, Server};
+
+/// Puts an image into a registry with skopeo, as `127.0.0.1:5000/NAME`.
+#[track_caller]
+fn push(host: &Host, server: &Server<'_>, image: &Layout, name: &str) -> String {
+    let reference = format!("{}/{name}", server.address());
+    host.command("skopeo")
+        .args([
+            "copy",
+            "--insecure-policy",
+            "--dest-tls-verify=false",
+            "--quiet",
+        ])
+        .arg(image.transport())
+        .arg(format!("docker://{reference}"))
+        .finish()
+        .ok();
+    reference
+}
+
+/// Puts busybox on a registry and returns its reference.
+#[track_caller]
+fn push_busybox(host: &Host, server: &Server<'_>) -> String {
+    push(host, server, &hythe_tests::busybox(), "busybox:1")
+}
+
+/// The full id of a container.
+#[track_caller]
+fn full_id(agent: &Agent<'_>, container: &str) -> String {
+    agent
+        .docker(&["inspect", "-f", "{{.Id}}", container])
+        .finish()
+        .ok()
+        .text()
+}

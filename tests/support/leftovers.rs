@@ -1,0 +1,106 @@
+//! What containers leave behind on the machine: listed before and after.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use crate::{Agent, CommandExt as _};
+
+/// Everything a container could leave: compare two of these.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leftovers {
+    /// Mount points in the agent's mount namespace.
+    pub mounts: BTreeSet<String>,
+    /// Network devices of the host.
+    pub links: BTreeSet<String>,
+    /// The firewall as `nft list ruleset` prints it, counters left out.
+    pub rules: String,
+    /// Named network namespaces pinned by mounts of the agent, seen through its mount table.
+    pub processes: BTreeSet<String>,
+    /// Control groups that hold the id of one of the containers asked for.
+    pub cgroups: BTreeSet<String>,
+}
+
+impl Leftovers {
+    /// As things are now; `containers` are full ids whose control groups must be gone.
+    pub fn list(agent: &Agent<'_>, containers: &[&str]) -> Self {
+        let rules = agent
+            .host()
+            .command("nft")
+            .args(["--stateless", "list", "ruleset"])
+            .finish()
+            .ok();
+        Self {
+            mounts: mounts(agent),
+            links: links(agent),
+            rules: rules.text(),
+            processes: processes(agent),
+            cgroups: cgroups(containers),
+        }
+    }
+}
+
+fn mounts(agent: &Agent<'_>) -> BTreeSet<String> {
+    let table = fs::read_to_string(format!("/proc/{}/mountinfo", agent.process_id()));
+    let table = table.expect("the agent's mount table");
+    table
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn links(agent: &Agent<'_>) -> BTreeSet<String> {
+    let run = agent
+        .host()
+        .command("ip")
+        .args(["-json", "link", "show"])
+        .finish()
+        .ok();
+    let links: serde_json::Value = serde_json::from_slice(&run.stdout).expect("JSON of ip");
+    let links = links.as_array().expect("a list of links");
+    links
+        .iter()
+        .filter_map(|link| link["ifname"].as_str())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Shims and container processes: whatever names the agent's data directory.
+fn processes(agent: &Agent<'_>) -> BTreeSet<String> {
+    let data = agent.data().display().to_string();
+    let own = agent.process_id().to_string();
+    let entries = fs::read_dir("/proc").expect("/proc");
+    entries
+        .filter_map(Result::ok)
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|pid| pid.bytes().all(|b| b.is_ascii_digit()) && *pid != own)
+        .filter_map(|pid| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+            let line = String::from_utf8_lossy(&line).replace('\0', " ");
+            line.contains(&data).then(|| format!("{pid} {line}"))
+        })
+        .collect()
+}
+
+fn cgroups(containers: &[&str]) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut todo = vec![std::path::PathBuf::from("/sys/fs/cgroup")];
+    while let Some(directory) = todo.pop() {
+        // Groups come and go while we look: one that is gone is no leftover.
+        let Ok(entries) = fs::read_dir(&directory) else {
+            continue;
+        };
+        for entry in entries.filter_map(Result::ok) {
+            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                continue;
+            }
+            let path = entry.path();
+            let text = path.display().to_string();
+            if containers.iter().any(|id| text.contains(id)) {
+                found.insert(text);
+            }
+            todo.push(path);
+        }
+    }
+    found
+}

@@ -1,1 +1,23 @@
-//! placeholder
+//! The Hythe registry: the OCI distribution API over a blob store and SQL
+//! metadata.
+//!
+//! ```text
+//! app          composition root: opens everything, wires it, serves
+//! http     [4] the only module that knows HTTP
+//! jobs     [4] work beside requests: upload expiry, garbage collection
+//! registry [3] the rules, in the words of the specification
+//! db       [2] the only module that knows SQL
+//! blob_store [2] the only module that knows object stores
+//! config       what the operator said; each floor is handed its own part
+//! ```
+//!
+//! A floor imports only lower ones (`tests/floors.rs`). A row never names bytes
+//! that are not there: bytes first, then the row; on delete the row first, then
+//! the bytes.
+#![forbid(unsafe_code)]
+
+mod app;
+pub mod config;
+
+pub use app::{ServeError, Server};
+pub use config::{Config, ConfigError};

@@ -1,0 +1,64 @@
+//! The shape of `config/server.toml`, exactly as written there.
+//!
+//! `resolve` turns it into the typed [`super::Config`]. An unknown key is an
+//! error: a misspelt limit that is silently ignored is a limit that is missing.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) listen: String,
+    pub(super) allow_insecure_listen: bool,
+    pub(super) data: String,
+    pub(super) storage: String,
+    pub(super) database: String,
+    pub(super) redirect_blobs: bool,
+    pub(super) redirect_expire_seconds: u64,
+    pub(super) storage_options: BTreeMap<String, String>,
+    pub(super) limits: Limits,
+    pub(super) database_pool: DatabasePool,
+    pub(super) manifests: Manifests,
+    pub(super) uploads: Uploads,
+    pub(super) gc: Gc,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limits {
+    pub(super) manifest_bytes: u64,
+    pub(super) connections: usize,
+    pub(super) header_timeout_seconds: u64,
+    pub(super) body_idle_timeout_seconds: u64,
+    pub(super) shutdown_grace_seconds: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DatabasePool {
+    pub(super) connections: u32,
+    pub(super) acquire_timeout_seconds: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Manifests {
+    pub(super) allow_sparse: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Uploads {
+    pub(super) expire_seconds: u64,
+    pub(super) chunk_min_bytes: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Gc {
+    pub(super) interval_seconds: u64,
+    pub(super) grace_seconds: u64,
+    pub(super) untagged_manifests: bool,
+}

@@ -1,0 +1,129 @@
+//! What the operator said, checked and typed.
+//!
+//! [`Config::load`] merges the defaults, the file, the environment and the
+//! flags, and turns the result into one struct per concern; each floor is
+//! handed its own part and never sees the rest. Only this module reads the
+//! environment and the configuration file.
+
+mod file;
+mod resolve;
+mod secret;
+mod sources;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use secret::Secret;
+pub use sources::Sources;
+use url::Url;
+
+/// Every setting of the registry, ready to use.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The network side.
+    pub http: HttpConfig,
+    /// The object store.
+    pub storage: StorageConfig,
+    /// The SQL database.
+    pub database: DatabaseConfig,
+    /// What the registry accepts and how long it keeps it.
+    pub rules: RulesConfig,
+    /// The work that runs beside requests.
+    pub jobs: JobsConfig,
+}
+
+/// How the registry is reached.
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    /// The address to bind; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// The most connections open at once.
+    pub connections: usize,
+    /// A request head must be complete within this time.
+    pub header_timeout: Duration,
+    /// An upload that is silent for so long is ended.
+    pub body_idle_timeout: Duration,
+    /// How long requests may run on after shutdown was asked for.
+    pub shutdown_grace: Duration,
+    /// How long a presigned address is good; `None` when blobs are not redirected.
+    pub redirect_expire: Option<Duration>,
+}
+
+/// Where blobs live.
+#[derive(Clone, Debug)]
+pub struct StorageConfig {
+    /// `file:`, `s3:`, `gs:`, `az:` or `memory:`.
+    pub url: Url,
+    /// Credentials and settings, by the names the stores' own tools use.
+    pub options: BTreeMap<String, Secret>,
+}
+
+/// Where the metadata lives.
+#[derive(Clone, Debug)]
+pub struct DatabaseConfig {
+    /// `sqlite:` or `postgres:`; holds a password.
+    pub url: Secret,
+    /// Connections to keep.
+    pub connections: u32,
+    /// How long to wait for a free one.
+    pub acquire_timeout: Duration,
+}
+
+/// What the registry accepts.
+#[derive(Clone, Debug)]
+pub struct RulesConfig {
+    /// The largest manifest, in bytes.
+    pub manifest_bytes: u64,
+    /// Whether a manifest may name content that the repository lacks.
+    pub allow_sparse: bool,
+    /// The value of `OCI-Chunk-Min-Length`, in bytes; `None` leaves it out.
+    pub chunk_min_bytes: Option<u64>,
+}
+
+/// The background work.
+#[derive(Clone, Debug)]
+pub struct JobsConfig {
+    /// How often to collect garbage; `None` is never.
+    pub gc_interval: Option<Duration>,
+    /// Nothing younger than this is collected.
+    pub gc_grace: Duration,
+    /// Whether manifests that nothing leads to are collected too.
+    pub gc_untagged_manifests: bool,
+    /// An upload session with no news for so long is dropped.
+    pub upload_expire: Duration,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not TOML, or a key is unknown or has the wrong type.
+    #[error("{origin}: {reason}")]
+    Invalid {
+        /// Where the value came from: the file, a variable, a flag.
+        origin: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The address can be reached from other machines, and nothing protects it.
+    #[error(
+        "refusing to serve plain HTTP on {listen}, which other machines can reach; \
+         listen on a loopback address, or allow it with --allow-insecure-listen \
+         (allow_insecure_listen = true, HYTHE_ALLOW_INSECURE_LISTEN=true)"
+    )]
+    InsecureListen {
+        /// The address that was asked for.
+        listen: SocketAddr,
+    },
+}

@@ -1,0 +1,273 @@
+//! From the merged table to the typed configuration: every check is here.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::Table;
+use url::Url;
+
+use super::file::File;
+use super::sources::{Sources, merge};
+use super::{
+    Config, ConfigError, DatabaseConfig, HttpConfig, JobsConfig, RulesConfig, Secret, StorageConfig,
+};
+
+const STORAGE_SCHEMES: [&str; 5] = ["file", "s3", "gs", "az", "memory"];
+const DATABASE_SCHEMES: [&str; 3] = ["sqlite", "postgres", "postgresql"];
+
+impl Config {
+    /// Reads and checks every source; the flags win over the environment, the
+    /// environment over the file, the file over the defaults.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        Self::load_with(sources, std::env::vars())
+    }
+
+    /// [`Config::load`] with an environment of the caller's making.
+    pub fn load_with(
+        sources: &Sources,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        resolve(merge(sources, environment)?)
+    }
+}
+
+fn resolve(table: Table) -> Result<Config, ConfigError> {
+    let file: File = table
+        .try_into()
+        .map_err(|error: toml::de::Error| invalid("configuration", error.message()))?;
+    let listen = listen(&file)?;
+    let data = absolute(&file.data)?;
+    Ok(Config {
+        http: HttpConfig {
+            listen,
+            connections: file.limits.connections.max(1),
+            header_timeout: Duration::from_secs(file.limits.header_timeout_seconds),
+            body_idle_timeout: Duration::from_secs(file.limits.body_idle_timeout_seconds),
+            shutdown_grace: Duration::from_secs(file.limits.shutdown_grace_seconds),
+            redirect_expire: file
+                .redirect_blobs
+                .then(|| Duration::from_secs(file.redirect_expire_seconds)),
+        },
+        storage: storage(&file, &data)?,
+        database: database(&file, &data)?,
+        rules: RulesConfig {
+            manifest_bytes: file.limits.manifest_bytes,
+            allow_sparse: file.manifests.allow_sparse,
+            chunk_min_bytes: (file.uploads.chunk_min_bytes > 0)
+                .then_some(file.uploads.chunk_min_bytes),
+        },
+        jobs: JobsConfig {
+            gc_interval: (file.gc.interval_seconds > 0)
+                .then(|| Duration::from_secs(file.gc.interval_seconds)),
+            gc_grace: Duration::from_secs(file.gc.grace_seconds),
+            gc_untagged_manifests: file.gc.untagged_manifests,
+            upload_expire: Duration::from_secs(file.uploads.expire_seconds),
+        },
+    })
+}
+
+fn listen(file: &File) -> Result<SocketAddr, ConfigError> {
+    let listen: SocketAddr = file.listen.parse().map_err(|_| {
+        invalid(
+            "listen",
+            &format!("{:?} is not an address and a port", file.listen),
+        )
+    })?;
+    if !listen.ip().is_loopback() && !file.allow_insecure_listen {
+        return Err(ConfigError::InsecureListen { listen });
+    }
+    Ok(listen)
+}
+
+fn storage(file: &File, data: &Path) -> Result<StorageConfig, ConfigError> {
+    let url = if file.storage.is_empty() {
+        Url::from_file_path(data.join("store"))
+            .map_err(|()| invalid("data", "not a path that a file: address can hold"))?
+    } else {
+        Url::parse(&file.storage)
+            .map_err(|error| invalid("storage", &format!("{:?}: {error}", file.storage)))?
+    };
+    if !STORAGE_SCHEMES.contains(&url.scheme()) {
+        return Err(invalid(
+            "storage",
+            &format!("{:?} is none of {STORAGE_SCHEMES:?}", url.scheme()),
+        ));
+    }
+    let options = file
+        .storage_options
+        .iter()
+        .map(|(key, value)| (key.to_ascii_lowercase(), Secret::new(value)))
+        .collect();
+    Ok(StorageConfig { url, options })
+}
+
+fn database(file: &File, data: &Path) -> Result<DatabaseConfig, ConfigError> {
+    let url = if file.database.is_empty() {
+        format!("sqlite://{}", data.join("registry.db").display())
+    } else {
+        file.database.clone()
+    };
+    let scheme = url.split(':').next().unwrap_or_default();
+    if !DATABASE_SCHEMES.contains(&scheme) {
+        // The address may hold a password, so only its scheme is repeated.
+        return Err(invalid(
+            "database",
+            &format!("{scheme:?} is none of {DATABASE_SCHEMES:?}"),
+        ));
+    }
+    Ok(DatabaseConfig {
+        url: Secret::new(url),
+        connections: file.database_pool.connections.max(1),
+        acquire_timeout: Duration::from_secs(file.database_pool.acquire_timeout_seconds),
+    })
+}
+
+fn absolute(path: &str) -> Result<PathBuf, ConfigError> {
+    std::path::absolute(path).map_err(|error| invalid("data", &format!("{path:?}: {error}")))
+}
+
+fn invalid(origin: &str, reason: &str) -> ConfigError {
+    ConfigError::Invalid {
+        origin: origin.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(
+        flags: &[(&'static str, &str)],
+        environment: &[(&str, &str)],
+    ) -> Result<Config, ConfigError> {
+        let sources = Sources {
+            file: None,
+            flags: flags
+                .iter()
+                .map(|(key, value)| (*key, (*value).to_owned()))
+                .collect(),
+        };
+        let environment = environment
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        Config::load_with(&sources, environment)
+    }
+
+    #[test]
+    fn the_shipped_file_is_a_whole_configuration() {
+        let config = load(&[], &[]).unwrap();
+        assert_eq!(config.http.listen.to_string(), "127.0.0.1:5000");
+        assert_eq!(
+            config.storage.url.as_str(),
+            "file:///var/lib/hythe/registry/store"
+        );
+        assert_eq!(
+            config.database.url.expose(),
+            "sqlite:///var/lib/hythe/registry/registry.db"
+        );
+        assert_eq!(config.rules.manifest_bytes, 4 * 1024 * 1024);
+    }
+
+    #[test]
+    fn flags_win_over_the_environment_and_it_over_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("server.toml");
+        std::fs::write(
+            &file,
+            "listen = \"127.0.0.1:1\"\n[gc]\ngrace_seconds = 1\ninterval_seconds = 0\n",
+        )
+        .unwrap();
+        let sources = Sources {
+            file: Some(file),
+            flags: vec![("listen", "127.0.0.1:3".to_owned())],
+        };
+        let environment = [
+            ("HYTHE_LISTEN".to_owned(), "127.0.0.1:2".to_owned()),
+            ("HYTHE_GC_GRACE_SECONDS".to_owned(), "2".to_owned()),
+            ("HYTHE_UNRELATED".to_owned(), "x".to_owned()),
+        ];
+        let config = Config::load_with(&sources, environment.into_iter()).unwrap();
+        assert_eq!(config.http.listen.port(), 3);
+        assert_eq!(config.jobs.gc_grace, Duration::from_secs(2));
+        assert_eq!(config.jobs.gc_interval, None);
+    }
+
+    #[test]
+    fn an_address_that_others_reach_needs_a_word() {
+        for listen in ["0.0.0.0:5000", "[::]:5000", "192.0.2.1:5000"] {
+            let error = load(&[("listen", listen)], &[]).unwrap_err();
+            assert!(
+                error.to_string().contains("--allow-insecure-listen"),
+                "{error}"
+            );
+            load(
+                &[("listen", listen)],
+                &[("HYTHE_ALLOW_INSECURE_LISTEN", "true")],
+            )
+            .unwrap();
+        }
+        load(&[("listen", "[::1]:0")], &[]).unwrap();
+    }
+
+    #[test]
+    fn wrong_values_say_where_they_came_from() {
+        for (flags, environment, expected) in [
+            (
+                vec![("listen", "nonsense")],
+                vec![],
+                "listen: \"nonsense\" is not an address",
+            ),
+            (vec![("storage", "ftp://x")], vec![], "storage: \"ftp\""),
+            (
+                vec![("database", "mysql://u:p@h/d")],
+                vec![],
+                "database: \"mysql\"",
+            ),
+            (
+                vec![],
+                vec![("HYTHE_GC_GRACE_SECONDS", "soon")],
+                "HYTHE_GC_GRACE_SECONDS: \"soon\"",
+            ),
+            (
+                vec![("no_such_key", "1")],
+                vec![],
+                "--no-such-key: no such setting",
+            ),
+        ] {
+            let error = load(&flags, &environment).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+            assert!(!error.contains("u:p"), "a password in {error}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_in_the_file_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("server.toml");
+        std::fs::write(&file, "[limits]\nmanifest_byte = 1\n").unwrap();
+        let sources = Sources {
+            file: Some(file),
+            flags: Vec::new(),
+        };
+        let error = Config::load_with(&sources, std::iter::empty())
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("manifest_byte"), "{error}");
+    }
+
+    #[test]
+    fn store_credentials_come_from_the_stores_own_variables_and_stay_hidden() {
+        let config = load(
+            &[("storage", "s3://bucket/p")],
+            &[("AWS_SECRET_ACCESS_KEY", "hush")],
+        )
+        .unwrap();
+        assert_eq!(
+            config.storage.options["aws_secret_access_key"].expose(),
+            "hush"
+        );
+        assert!(!format!("{config:?}").contains("hush"));
+    }
+}

@@ -3,13 +3,15 @@
 //!
 //! Only this folder reads the environment and the configuration file.
 
+mod resolve;
 mod said;
 
 pub use said::Said;
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use crate::network::NetworkSettings;
 use crate::spec::{LogConfig, Ulimit};
 
 /// What holds.
@@ -23,7 +25,8 @@ pub struct AgentConfig {
     /// Names the bridge, the nft table and the cgroup, so that several agents share a machine.
     pub instance: String,
     pub registry: RegistryConfig,
-    pub network: NetworkConfig,
+    pub network: NetworkSettings,
+    pub dns: DnsDefaults,
     pub containers: ContainerDefaults,
     /// `key=value`, shown by info.
     pub labels: Vec<String>,
@@ -61,25 +64,12 @@ pub struct RegistryConfig {
     pub max_concurrent_uploads: usize,
 }
 
-/// Settings of the default bridge and of address hand-out.
-#[derive(Debug, Clone)]
-pub struct NetworkConfig {
-    /// Address and prefix length of the default bridge.
-    pub bip: Option<(IpAddr, u8)>,
-    /// Base network, its prefix, and the prefix of each pool cut from it; empty is docker's own.
-    pub address_pools: Vec<AddressPool>,
-    pub mtu: Option<u32>,
-    pub icc: bool,
-    pub dns: Vec<IpAddr>,
-    pub dns_search: Vec<String>,
-    pub dns_options: Vec<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AddressPool {
-    pub base: IpAddr,
-    pub base_prefix: u8,
-    pub size: u8,
+/// Name servers of containers that name none; empty means the host's.
+#[derive(Debug, Clone, Default)]
+pub struct DnsDefaults {
+    pub servers: Vec<IpAddr>,
+    pub search: Vec<String>,
+    pub options: Vec<String>,
 }
 
 /// What a container gets that does not say otherwise.
@@ -116,8 +106,24 @@ pub enum ConfigError {
 impl AgentConfig {
     /// Reads the file (`None`: none), lays the environment's `HYTHE_*` and then `flags` over it,
     /// and checks everything.
-    pub fn load(flags: Said, file: Option<&std::path::Path>) -> Result<Self, ConfigError> {
-        let _ = (flags, file);
-        todo!()
+    pub fn load(flags: Said, file: Option<&Path>) -> Result<Self, ConfigError> {
+        let file = match file {
+            Some(path) => read(path)?,
+            None => Said::default(),
+        };
+        let environment = Said::from_variables(|name| std::env::var(name).ok())
+            .map_err(|(key, reason)| ConfigError::Invalid { key, reason })?;
+        resolve::resolve(flags.over(environment).over(file))
     }
+}
+
+fn read(path: &Path) -> Result<Said, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    Said::from_toml(&text).map_err(|source| ConfigError::Parse {
+        path: path.to_owned(),
+        source: Box::new(source),
+    })
 }

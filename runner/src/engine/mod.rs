@@ -10,12 +10,14 @@
 //! - Each container has its own lock for its verbs; nothing global is held across I/O.
 
 mod container;
+mod detach_keys;
 mod error;
 mod events;
 mod exec;
 mod filters;
 mod image;
 mod network;
+mod signal;
 mod stream;
 mod system;
 mod volume;

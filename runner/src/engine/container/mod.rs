@@ -1,5 +1,7 @@
 //! Containers: everything that can be asked of one.
 
+mod backoff;
+mod name;
 mod request;
 mod status;
 mod view;

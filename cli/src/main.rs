@@ -1,1 +1,34 @@
-fn main() {}
+//! The binary `hythe`: registry, agent, both, and the docker-style client, told apart by the
+//! first word.
+//!
+//! What the user typed (`arguments`, one clap struct per command) is resolved (`values`,
+//! `credentials`) into calls of the agent's API (`api`), whose answers are shown (`format`,
+//! `terminal`). The long-running modes live in `serve` and only start the library crates.
+//!
+//! No runtime and no thread exists before the mode is known: `hythe shim` must stay one thread,
+//! and a client command must start in a few milliseconds.
+
+mod api;
+mod arguments;
+mod failure;
+mod serve;
+mod values;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let outcome = arguments::parse().and_then(run);
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => failure.report(),
+    }
+}
+
+/// One match on the mode; each arm builds the runtime it needs.
+fn run(arguments: arguments::Arguments) -> failure::Outcome {
+    match arguments.command {
+        arguments::Command::Server(server) => serve::server::run(server),
+        arguments::Command::Agent(agent) => serve::agent::run(*agent),
+        arguments::Command::Up(up) => serve::up::run(*up),
+    }
+}

@@ -92,9 +92,6 @@ struct NetworkArguments {
     /// MTU of networks
     #[arg(long, value_name = "BYTES")]
     mtu: Option<u32>,
-    /// Whether containers on the default bridge may talk to each other
-    #[arg(long, value_name = "BOOL")]
-    icc: Option<bool>,
     /// DNS server of containers
     #[arg(long, value_name = "ADDRESS")]
     dns: Vec<String>,
@@ -156,7 +153,6 @@ impl EngineArguments {
             bip: self.network.bip,
             default_address_pools: given(self.network.default_address_pool),
             mtu: self.network.mtu,
-            icc: self.network.icc,
             dns: given(self.network.dns),
             dns_search: given(self.network.dns_search),
             dns_opts: given(self.network.dns_opt),

@@ -16,6 +16,7 @@
 mod app;
 pub mod config;
 pub mod engine;
+pub mod http;
 pub mod network;
 pub mod spec;
 

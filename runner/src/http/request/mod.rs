@@ -1,0 +1,13 @@
+//! What a request says, read as Docker's own server reads it: query, JSON body, credentials.
+//!
+//! Bytes from outside become values here; nothing in this folder asks the engine anything.
+
+mod auth;
+mod body;
+mod go_json;
+mod query;
+
+pub(super) use auth::{AuthConfig, RegistryAuthHeader};
+pub(super) use body::{JsonBody, MAX_JSON_BYTES, StreamBody};
+pub(super) use go_json::from_value;
+pub(super) use query::Query;

@@ -17,8 +17,10 @@ mod app;
 pub mod config;
 pub mod engine;
 pub mod http;
+pub mod launch;
 pub mod network;
 pub mod spec;
 
 pub use app::{Ready, RunError, run};
 pub use config::AgentConfig;
+pub use launch::shim_main;

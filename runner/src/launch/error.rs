@@ -1,0 +1,60 @@
+//! What can go wrong between a bundle on disk and a process that has ended.
+
+use std::io;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a process could not be made to run, in the words people know from `docker run`.
+///
+/// Travels from the process that failed through the shim to the caller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct StartFailure {
+    /// 126 when the program cannot be executed, 127 when it is not there, 128 for all else.
+    pub exit_code: i32,
+    /// Such as `exec: "foo": executable file not found in $PATH`.
+    pub message: String,
+}
+
+/// The error of this folder.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// The process was never started; the caller's mistake or a limit of this machine.
+    #[error(transparent)]
+    Start(#[from] StartFailure),
+    /// The bundle asks for something that cannot be had.
+    #[error("{0}")]
+    InvalidBundle(String),
+    #[error("cannot {action} {path}")]
+    File {
+        action: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// The shim is gone, or never was; `Launcher::reconnect` says which.
+    #[error("the shim of {bundle} does not answer")]
+    ShimGone { bundle: PathBuf },
+    /// The shim answered what no shim of this version answers.
+    #[error("the shim of {bundle} answered {answer}")]
+    Protocol { bundle: PathBuf, answer: String },
+    /// The request came at the wrong moment, such as a signal after the end.
+    #[error("{0}")]
+    NotRunning(String),
+    #[error("cannot {action} control group {path}")]
+    Cgroup {
+        action: String,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot compile the seccomp profile: {0}")]
+    Seccomp(String),
+    #[error("cannot {action}")]
+    System {
+        action: &'static str,
+        #[source]
+        source: io::Error,
+    },
+}

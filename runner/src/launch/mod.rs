@@ -1,0 +1,36 @@
+//! Makes containers' processes and looks after them until they end.
+//!
+//! `engine` writes a bundle through [`Launcher::write_bundle`], creates, starts, and talks to
+//! the [`Shim`]: one small process per container that is the parent of init and owns its
+//! streams, its log and its exit code, so that the daemon may die.
+//!
+//! Everything after `clone` happens in the shim, never in the daemon's threads. This folder
+//! decides nothing about a container's life (that is `engine`), knows no image and no network.
+
+mod attach;
+mod cgroup;
+mod client;
+mod config;
+pub mod defaults;
+mod error;
+mod exit;
+mod launcher;
+mod log;
+
+pub use attach::{AttachInput, AttachOutput, AttachStdio, AttachStream};
+pub use cgroup::{BlockIoUsage, Cgroup, CgroupStats, CgroupVersion, CpuUsage, MemoryUsage};
+pub use client::{ExecProcess, ExecSpec, Shim};
+pub use config::{Rootfs, ShimConfig, ShimLog, StdinMode, UserSpec};
+pub use error::{LaunchError, StartFailure};
+pub use exit::ExitStatus;
+pub use launcher::{Found, Launcher};
+pub use log::LogRecord;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// `hythe shim …`: to be called before any thread exists, with the arguments after `shim`.
+pub fn shim_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let _ = args.into_iter().count();
+    todo!()
+}

@@ -1,1 +1,23 @@
-//! placeholder
+//! Words that the registry and the agent share, and the client of the distribution API.
+//!
+//! | module | words |
+//! | --- | --- |
+//! | [`digest`] | `Digest`, its hasher, and the three digests an image has |
+//! | [`reference`] | `RepositoryName`, `Tag`, `Reference`, `ImageReference` |
+//! | [`media_type`] | media types of manifests, configurations and layers |
+//! | [`manifest`] | `Manifest`, `Descriptor`, `Platform` |
+//! | [`compression`] | how layers are packed |
+//!
+//! Nothing here knows a server, a database, or a container.
+
+pub mod compression;
+pub mod digest;
+pub mod manifest;
+pub mod media_type;
+pub mod reference;
+
+pub use digest::{
+    Algorithm, ChainId, DiffId, Digest, DigestError, DigestHasher, ImageId, ManifestDigest,
+};
+pub use manifest::{Descriptor, ImageIndex, ImageManifest, Manifest, ManifestError, Platform};
+pub use reference::{ImageReference, Reference, ReferenceError, RepositoryName, Tag};

@@ -1,0 +1,234 @@
+//! `Records<T>`: a directory of JSON files, one per key.
+
+use std::fs;
+use std::io;
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::sys::durable;
+
+/// Why a record could not be kept or read.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Keys become file names, so they are `[a-zA-Z0-9_.-]`, 1 to 200 characters, no leading dot.
+    #[error("{0:?} cannot name a record")]
+    BadKey(String),
+    #[error("{doing} {}", path.display())]
+    Disk {
+        doing: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("record {key} cannot be written as JSON")]
+    Encode {
+        key: String,
+        #[source]
+        source: serde_json::Error,
+    },
+    #[error("the writer of record {0} was cancelled")]
+    Cancelled(String),
+}
+
+impl StoreError {
+    fn disk(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Disk {
+            doing,
+            path,
+            source,
+        }
+    }
+}
+
+/// A directory of records of one kind. Cheap to clone.
+///
+/// Writers of the same key must wait for each other; different keys are independent.
+#[derive(Debug)]
+pub struct Records<T> {
+    dir: Arc<Path>,
+    kind: PhantomData<fn(T) -> T>,
+}
+
+impl<T> Clone for Records<T> {
+    fn clone(&self) -> Self {
+        Self {
+            dir: Arc::clone(&self.dir),
+            kind: PhantomData,
+        }
+    }
+}
+
+const SUFFIX: &str = ".json";
+
+impl<T: Serialize + DeserializeOwned> Records<T> {
+    /// Opens the directory, creating it when missing, and reads what is there, sorted by key.
+    ///
+    /// A file that cannot be read as a record is renamed to `NAME.json.damaged` with a warning:
+    /// one bad record must not keep the agent, and every other container, from coming back.
+    pub fn open(dir: &Path) -> Result<(Self, Vec<(String, T)>), StoreError> {
+        durable::create_private_dir(dir).map_err(StoreError::disk("create", dir))?;
+        let mut records = Vec::new();
+        for entry in fs::read_dir(dir).map_err(StoreError::disk("list", dir))? {
+            let path = entry.map_err(StoreError::disk("list", dir))?.path();
+            let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+                continue;
+            };
+            if durable::is_temporary(name) {
+                fs::remove_file(&path).map_err(StoreError::disk("remove", &path))?;
+            } else if let Some(key) = name.strip_suffix(SUFFIX)
+                && let Some(record) = read_or_set_aside(&path)?
+            {
+                records.push((key.to_owned(), record));
+            }
+        }
+        records.sort_by(|a, b| a.0.cmp(&b.0));
+        let opened = Self {
+            dir: dir.into(),
+            kind: PhantomData,
+        };
+        Ok((opened, records))
+    }
+
+    /// Writes the record; when this returns it survives a power loss.
+    pub async fn put(&self, key: &str, record: &T) -> Result<(), StoreError> {
+        let path = self.path(key)?;
+        let bytes = serde_json::to_vec_pretty(record).map_err(|source| StoreError::Encode {
+            key: key.to_owned(),
+            source,
+        })?;
+        blocking(key, move || {
+            durable::replace_file(&path, &bytes).map_err(StoreError::disk("write", &path))
+        })
+        .await
+    }
+
+    /// Removes the record. Removing what is not there is no error: cleaning up twice is normal.
+    pub async fn remove(&self, key: &str) -> Result<(), StoreError> {
+        let path = self.path(key)?;
+        blocking(key, move || {
+            durable::remove_file(&path).map_err(StoreError::disk("remove", &path))
+        })
+        .await
+    }
+
+    fn path(&self, key: &str) -> Result<PathBuf, StoreError> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+        if key.is_empty() || key.len() > 200 || key.starts_with('.') || !key.bytes().all(allowed) {
+            return Err(StoreError::BadKey(key.to_owned()));
+        }
+        Ok(self.dir.join(format!("{key}{SUFFIX}")))
+    }
+}
+
+async fn blocking<R: Send + 'static>(
+    key: &str,
+    work: impl FnOnce() -> Result<R, StoreError> + Send + 'static,
+) -> Result<R, StoreError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| StoreError::Cancelled(key.to_owned()))?
+}
+
+fn read_or_set_aside<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
+    let bytes = fs::read(path).map_err(StoreError::disk("read", path))?;
+    match serde_json::from_slice(&bytes) {
+        Ok(record) => Ok(Some(record)),
+        Err(error) => {
+            let mut aside = path.as_os_str().to_owned();
+            aside.push(".damaged");
+            let aside = PathBuf::from(aside);
+            tracing::warn!(
+                path = %path.display(),
+                moved_to = %aside.display(),
+                %error,
+                "a record is damaged and was set aside"
+            );
+            fs::rename(path, &aside).map_err(StoreError::disk("set aside", path))?;
+            Ok(None)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    struct Ship {
+        name: String,
+        tons: u32,
+    }
+
+    fn ship(tons: u32) -> Ship {
+        Ship {
+            name: "Hythe".to_owned(),
+            tons,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_put_is_there_after_opening_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (records, found) = Records::<Ship>::open(&dir.path().join("ships")).unwrap();
+        assert!(found.is_empty());
+        records.put("b", &ship(1)).await.unwrap();
+        records.put("a", &ship(2)).await.unwrap();
+        records.put("b", &ship(3)).await.unwrap();
+        records.put("gone", &ship(4)).await.unwrap();
+        records.remove("gone").await.unwrap();
+        records.remove("gone").await.unwrap();
+        let (_, found) = Records::<Ship>::open(&dir.path().join("ships")).unwrap();
+        assert_eq!(
+            found,
+            [("a".to_owned(), ship(2)), ("b".to_owned(), ship(3))]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_damaged_record_is_set_aside_and_the_others_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let (records, _) = Records::open(dir.path()).unwrap();
+        records.put("good", &ship(1)).await.unwrap();
+        for (name, content) in [("cut.json", "{\"name\":"), ("empty.json", "")] {
+            fs::write(dir.path().join(name), content).unwrap();
+        }
+        fs::write(dir.path().join(".good.json.123.tmp"), "half").unwrap();
+        let (_, found) = Records::<Ship>::open(dir.path()).unwrap();
+        assert_eq!(found, [("good".to_owned(), ship(1))]);
+        let mut names: Vec<_> = fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        assert_eq!(
+            names,
+            ["cut.json.damaged", "empty.json.damaged", "good.json"]
+        );
+    }
+
+    #[tokio::test]
+    async fn keys_that_are_no_file_names_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (records, _) = Records::open(dir.path()).unwrap();
+        for key in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            ".hidden",
+            "a\0b",
+            "é",
+            &"x".repeat(201),
+        ] {
+            let refused = records.put(key, &ship(1)).await;
+            assert!(matches!(refused, Err(StoreError::BadKey(_))), "{key:?}");
+        }
+    }
+}

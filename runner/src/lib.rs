@@ -17,9 +17,12 @@ mod app;
 pub mod config;
 pub mod engine;
 pub mod http;
+pub mod image;
 pub mod launch;
 pub mod network;
 pub mod spec;
+pub mod store;
+pub mod sys;
 
 pub use app::{Ready, RunError, run};
 pub use config::AgentConfig;

@@ -1,0 +1,83 @@
+//! A layer's tar becomes a directory of an overlay.
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | `archive` | the byte stream as entries (`header`, `pax`, `sparse` read its parts) |
+//! | `name` | an entry's name as a place below the layer's root, or a whiteout |
+//! | `tree` | entries become files |
+//!
+//! Everything that an archive names is reached through directory descriptors below the target
+//! directory: parents are resolved with `RESOLVE_IN_ROOT`, as if the target were `/`, and the last
+//! component is never followed. Archives come from strangers; nothing they say is a path of ours.
+
+mod archive;
+mod error;
+mod header;
+mod name;
+mod pax;
+mod sparse;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::io::BufRead;
+use std::path::Path;
+
+use archive::Archive;
+use tree::Tree;
+
+use crate::sys::dir::Directory;
+
+pub use error::UnpackError;
+
+/// What one layer may cost, whatever its compressed size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of the uncompressed archive, and of the files in it (holes count).
+    pub layer_bytes: u64,
+    /// Entries of the archive.
+    pub layer_entries: u64,
+}
+
+impl Default for Limits {
+    /// Far above what real images hold, far below what hurts a machine for long.
+    fn default() -> Self {
+        Self {
+            layer_bytes: 256 << 30,
+            layer_entries: 10_000_000,
+        }
+    }
+}
+
+/// What came out of an archive.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unpacked {
+    /// Of all files, each name of a file once, holes included.
+    pub size_bytes: u64,
+    pub n_entries: u64,
+    /// Extended attributes that this file system cannot hold, or that only overlayfs may write.
+    pub skipped_xattrs: u64,
+}
+
+/// Unpacks an uncompressed archive into an existing, empty directory that nobody else uses, and
+/// reads `input` to its end. On an error the directory holds a part; the caller removes it.
+///
+/// Blocking; needs root, for owners and devices.
+pub fn unpack<R: BufRead>(
+    input: R,
+    target: &Path,
+    limits: Limits,
+) -> Result<Unpacked, UnpackError> {
+    let root = Directory::open(target).map_err(|source| UnpackError::Write {
+        doing: "open the target",
+        name: target.display().to_string(),
+        source,
+    })?;
+    let mut archive = Archive::new(input);
+    let mut tree = Tree::new(root, limits);
+    while let Some(entry) = archive.next_entry()? {
+        tree.put(&entry, &mut archive)?;
+    }
+    archive.finish()?;
+    tree.finish()
+}

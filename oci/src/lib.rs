@@ -7,9 +7,11 @@
 //! | [`media_type`] | media types of manifests, configurations and layers |
 //! | [`manifest`] | `Manifest`, `Descriptor`, `Platform` |
 //! | [`compression`] | how layers are packed |
+//! | [`client`] | pull, push, token flow, mirrors |
 //!
 //! Nothing here knows a server, a database, or a container.
 
+pub mod client;
 pub mod compression;
 pub mod digest;
 pub mod manifest;

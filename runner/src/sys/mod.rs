@@ -18,6 +18,8 @@ pub mod host;
 pub mod in_root;
 pub mod message_socket;
 pub mod mount;
+pub mod netns;
 pub mod process;
+pub mod program;
 pub mod seccomp;
 pub mod terminal;

@@ -12,9 +12,9 @@ use crate::engine::EngineError;
 
 /// An answer that is not a success.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ApiError {
-    pub(super) status: StatusCode,
-    pub(super) message: String,
+pub(crate) struct ApiError {
+    pub(crate) status: StatusCode,
+    pub(crate) message: String,
 }
 
 #[derive(Serialize)]
@@ -31,21 +31,21 @@ impl ApiError {
     }
 
     /// The request makes no sense.
-    pub(super) fn bad_parameter(message: impl Into<String>) -> Self {
+    pub(crate) fn bad_parameter(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
 
     /// The request makes sense, but this engine does not do that.
-    pub(super) fn not_implemented(message: impl Into<String>) -> Self {
+    pub(crate) fn not_implemented(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_IMPLEMENTED, message)
     }
 
     /// No route, or no such method on it; Docker does not tell the two apart.
-    pub(super) fn page_not_found() -> Self {
+    pub(crate) fn page_not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "page not found")
     }
 
-    pub(super) fn too_large(limit_bytes: usize) -> Self {
+    pub(crate) fn too_large(limit_bytes: usize) -> Self {
         Self::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             format!("request body is larger than {limit_bytes} bytes"),
@@ -53,7 +53,7 @@ impl ApiError {
     }
 
     /// Swarm endpoints, word for word: clients show this text.
-    pub(super) fn no_swarm() -> Self {
+    pub(crate) fn no_swarm() -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" \
@@ -62,7 +62,7 @@ impl ApiError {
     }
 
     /// The handler itself broke; its panic message is in the log.
-    pub(super) fn broken_handler() -> Self {
+    pub(crate) fn broken_handler() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
     }
 }

@@ -14,13 +14,25 @@
 //! Nobody below this folder sees a path, a status code or JSON of the API; nobody in it decides
 //! anything about a container.
 
+mod absent;
+mod containers;
+mod convert;
 mod error;
+mod exec;
+mod images;
 mod listen;
+mod networks;
 mod request;
 mod router;
 mod serve;
 mod stream;
+mod system;
 mod target;
+mod volumes;
+mod wire;
 
 pub use listen::{ListenError, listen};
 pub use serve::serve;
+
+/// What a handler answers with.
+type Result<T, E = error::ApiError> = std::result::Result<T, E>;

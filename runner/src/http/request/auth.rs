@@ -19,7 +19,7 @@ const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, EITHER
 /// The shape of credentials in `X-Registry-Auth` and in the body of `POST /auth`.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(in crate::http) struct AuthConfig {
+pub(crate) struct AuthConfig {
     username: String,
     password: String,
     /// base64 of `user:password`, instead of the two.
@@ -56,7 +56,7 @@ fn split_basic(encoded: &str) -> Option<(String, String)> {
 /// The `X-Registry-Auth` header; missing or unreadable credentials are none, as in Docker, so
 /// that a public image can be pulled with a broken client configuration.
 #[derive(Debug, Default)]
-pub(in crate::http) struct RegistryAuthHeader(pub(in crate::http) RegistryAuth);
+pub(crate) struct RegistryAuthHeader(pub(crate) RegistryAuth);
 
 impl RegistryAuthHeader {
     fn decode(encoded: &[u8]) -> Option<Self> {

@@ -13,11 +13,11 @@ use crate::engine::ByteStream;
 use crate::http::error::ApiError;
 
 /// The largest JSON body that is read; a create request with a seccomp profile is near 100 KiB.
-pub(in crate::http) const MAX_JSON_BYTES: usize = 8 * 1024 * 1024;
+pub(crate) const MAX_JSON_BYTES: usize = 8 * 1024 * 1024;
 
 /// A JSON body, read by Go's rules. An empty body is the zero value, as in Docker.
 #[derive(Debug)]
-pub(in crate::http) struct JsonBody<T>(pub(in crate::http) T);
+pub(crate) struct JsonBody<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = ApiError;
@@ -56,7 +56,7 @@ async fn read_json(request: Request) -> Result<Value, ApiError> {
 /// Why a body could not be read: too long, or the client went away.
 fn body_error(error: &axum::Error) -> ApiError {
     let cause = std::error::Error::source(error);
-    if cause.is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>()) {
+    if cause.is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>) {
         ApiError::too_large(MAX_JSON_BYTES)
     } else {
         ApiError::bad_parameter(format!("cannot read the request body: {error}"))
@@ -80,7 +80,7 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
 }
 
 /// A body of any length and type, such as an archive, in the pieces it arrives in.
-pub(in crate::http) struct StreamBody(pub(in crate::http) ByteStream);
+pub(crate) struct StreamBody(pub(crate) ByteStream);
 
 impl<S: Send + Sync> FromRequest<S> for StreamBody {
     type Rejection = ApiError;
@@ -141,7 +141,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_without_end_is_refused() {
         let endless = futures_util::stream::repeat_with(|| {
-            Ok::<_, std::io::Error>(bytes::Bytes::from_static(&[b' '; 65536]))
+            Ok::<_, std::io::Error>(bytes::Bytes::from_static(&[b' '; 8192]))
         });
         let request = Request::builder()
             .header(CONTENT_TYPE, "application/json")

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 /// Why a document does not fit, and at which field.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::http) struct GoJsonError {
+pub(crate) struct GoJsonError {
     /// Dotted, outermost first; empty at the top.
     path: String,
     message: String,
@@ -53,13 +53,13 @@ impl GoJsonError {
 }
 
 /// Reads a document into `T` by Go's rules.
-pub(in crate::http) fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, GoJsonError> {
+pub(crate) fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, GoJsonError> {
     T::deserialize(GoJson(value))
 }
 
 struct GoJson(Value);
 
-impl<'de> IntoDeserializer<'de, GoJsonError> for GoJson {
+impl IntoDeserializer<'_, GoJsonError> for GoJson {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {

@@ -5,9 +5,11 @@
 mod auth;
 mod body;
 mod go_json;
+mod path;
 mod query;
 
 pub(super) use auth::{AuthConfig, RegistryAuthHeader};
-pub(super) use body::{JsonBody, MAX_JSON_BYTES, StreamBody};
+pub(super) use body::{JsonBody, StreamBody};
 pub(super) use go_json::from_value;
+pub(super) use path::{Name, Version};
 pub(super) use query::Query;

@@ -10,10 +10,10 @@ use crate::http::error::ApiError;
 
 /// Keys and values, decoded, in the order they came. Of a repeated key the first counts.
 #[derive(Debug, Clone, Default)]
-pub(in crate::http) struct Query(Vec<(String, String)>);
+pub(crate) struct Query(Vec<(String, String)>);
 
 impl Query {
-    pub(in crate::http) fn parse(raw: &str) -> Self {
+    pub(crate) fn parse(raw: &str) -> Self {
         Self(
             url::form_urlencoded::parse(raw.as_bytes())
                 .into_owned()
@@ -22,7 +22,7 @@ impl Query {
     }
 
     /// The value of a key; empty when it was not given.
-    pub(in crate::http) fn text(&self, key: &str) -> &str {
+    pub(crate) fn text(&self, key: &str) -> &str {
         self.0
             .iter()
             .find(|(name, _)| name == key)
@@ -30,12 +30,12 @@ impl Query {
     }
 
     /// The value of a key, unless it is missing or empty.
-    pub(in crate::http) fn given(&self, key: &str) -> Option<&str> {
+    pub(crate) fn given(&self, key: &str) -> Option<&str> {
         Some(self.text(key)).filter(|value| !value.is_empty())
     }
 
     /// The values of a key that may be repeated.
-    pub(in crate::http) fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
         self.0
             .iter()
             .filter(move |(name, _)| name == key)
@@ -43,13 +43,13 @@ impl Query {
     }
 
     /// False for a missing key, an empty value, `0`, `no`, `false` and `none`; else true.
-    pub(in crate::http) fn flag(&self, key: &str) -> bool {
+    pub(crate) fn flag(&self, key: &str) -> bool {
         let value = self.text(key).trim().to_lowercase();
         !matches!(value.as_str(), "" | "0" | "no" | "false" | "none")
     }
 
     /// As [`Self::flag`], but a key that is not there at all means `default`.
-    pub(in crate::http) fn flag_or(&self, key: &str, default: bool) -> bool {
+    pub(crate) fn flag_or(&self, key: &str, default: bool) -> bool {
         if self.0.iter().any(|(name, _)| name == key) {
             self.flag(key)
         } else {
@@ -58,10 +58,7 @@ impl Query {
     }
 
     /// A whole number; `None` when missing or empty.
-    pub(in crate::http) fn number<T: std::str::FromStr>(
-        &self,
-        key: &str,
-    ) -> Result<Option<T>, ApiError> {
+    pub(crate) fn number<T: std::str::FromStr>(&self, key: &str) -> Result<Option<T>, ApiError> {
         let Some(value) = self.given(key) else {
             return Ok(None);
         };
@@ -72,7 +69,7 @@ impl Query {
     }
 
     /// Unix seconds with an optional fraction; zero, empty and missing are `None`.
-    pub(in crate::http) fn time(&self, key: &str) -> Result<Option<Timestamp>, ApiError> {
+    pub(crate) fn time(&self, key: &str) -> Result<Option<Timestamp>, ApiError> {
         let Some(text) = self.given(key).filter(|value| *value != "0") else {
             return Ok(None);
         };
@@ -82,7 +79,7 @@ impl Query {
     }
 
     /// `h` and `w`, the rows and columns of a terminal.
-    pub(in crate::http) fn terminal_size(&self) -> Result<(u16, u16), ApiError> {
+    pub(crate) fn terminal_size(&self) -> Result<(u16, u16), ApiError> {
         let side = |key| {
             self.number::<u16>(key)?
                 .ok_or_else(|| ApiError::bad_parameter(format!("invalid resize {key}: missing")))
@@ -92,7 +89,7 @@ impl Query {
 
     /// The `filters` parameter: `{"key":{"value":true}}`, or `{"key":["value"]}` as older
     /// clients write it.
-    pub(in crate::http) fn filters(&self) -> Result<Filters, ApiError> {
+    pub(crate) fn filters(&self) -> Result<Filters, ApiError> {
         let mut filters = Filters::new();
         let Some(text) = self.given("filters") else {
             return Ok(filters);

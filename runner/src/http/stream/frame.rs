@@ -19,7 +19,7 @@ const RAW: &str = "application/vnd.docker.raw-stream";
 const MULTIPLEXED: &str = "application/vnd.docker.multiplexed-stream";
 
 /// The media type of a process's output. Clients before 1.42 know only the one for raw streams.
-pub(in crate::http) fn stream_media_type(tty: bool, version: ApiVersion) -> &'static str {
+pub(crate) fn stream_media_type(tty: bool, version: ApiVersion) -> &'static str {
     if !tty && version >= ApiVersion::new(1, 42) {
         MULTIPLEXED
     } else {
@@ -39,7 +39,7 @@ pub(super) fn header(stream: StdStream, length: usize) -> [u8; 8] {
 }
 
 /// Output as a body of frames. An error of the source ends it, with its text on stderr.
-pub(in crate::http) fn framed_body(output: OutputStream) -> Body {
+pub(crate) fn framed_body(output: OutputStream) -> Body {
     Body::from_stream(output.map(|piece| {
         let (stream, payload) = piece_or_error(piece);
         let mut frame = BytesMut::with_capacity(8 + payload.len());
@@ -50,7 +50,7 @@ pub(in crate::http) fn framed_body(output: OutputStream) -> Body {
 }
 
 /// A terminal's output as a body: the bytes and nothing else.
-pub(in crate::http) fn raw_body(output: OutputStream) -> Body {
+pub(crate) fn raw_body(output: OutputStream) -> Body {
     Body::from_stream(
         output.map(|piece| Ok::<_, std::convert::Infallible>(piece_or_error(piece).1)),
     )

@@ -44,14 +44,14 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// How the client wants its connection back.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::http) struct Upgrade {
+pub(crate) struct Upgrade {
     asked: bool,
     version: ApiVersion,
 }
 
 impl Upgrade {
     /// The answer that gives the connection to `attached`.
-    pub(in crate::http) fn answer(self, attached: Attached) -> Response {
+    pub(crate) fn answer(self, attached: Attached) -> Response {
         let mut response = Response::new(Body::empty());
         let headers = response.headers_mut();
         if self.asked {
@@ -89,14 +89,14 @@ struct Claim(Arc<Mutex<Option<Attached>>>);
 
 /// A connection's second life: the answer's head, then the container's streams.
 #[derive(Debug)]
-pub(in crate::http) struct Hijack {
+pub(crate) struct Hijack {
     head: Vec<u8>,
     attached: Attached,
 }
 
 impl Hijack {
     /// `None` for an ordinary answer.
-    pub(in crate::http) fn claimed_by(answer: &mut Response) -> Option<Self> {
+    pub(crate) fn claimed_by(answer: &mut Response) -> Option<Self> {
         let claim = answer.extensions_mut().remove::<Claim>()?;
         let attached = claim
             .0
@@ -109,7 +109,7 @@ impl Hijack {
 
     /// Writes the head, then carries bytes both ways until the output ends or the client is
     /// gone. `early` is what the client sent after its request.
-    pub(in crate::http) async fn run(self, stream: UnixStream, early: Bytes) {
+    pub(crate) async fn run(self, stream: UnixStream, early: Bytes) {
         if let Err(error) = carry(stream, early, &self.head, self.attached).await {
             // The client went away in the middle: nobody is left to be told.
             tracing::debug!(%error, "hijacked connection ended");
@@ -204,17 +204,17 @@ fn head(answer: &Response) -> Vec<u8> {
 /// Tells when a client has closed its socket altogether, not just its writing side. Reading
 /// cannot tell the two apart, and an idle output would never notice.
 #[derive(Debug)]
-pub(in crate::http) struct PeerClosed(UnixStream);
+pub(crate) struct PeerClosed(UnixStream);
 
 impl PeerClosed {
     /// Watches through a descriptor of its own, so that readiness seen here is not taken away
     /// from whoever writes to the stream.
-    pub(in crate::http) fn watch(stream: &UnixStream) -> io::Result<Self> {
+    pub(crate) fn watch(stream: &UnixStream) -> io::Result<Self> {
         let descriptor = stream.as_fd().try_clone_to_owned()?;
         UnixStream::from_std(std::os::unix::net::UnixStream::from(descriptor)).map(Self)
     }
 
-    pub(in crate::http) async fn wait(&self) {
+    pub(crate) async fn wait(&self) {
         // An error means the runtime is shutting down: the connection ends either way.
         while let Ok(ready) = self.0.ready(Interest::WRITABLE).await {
             if ready.is_write_closed() {
@@ -286,7 +286,7 @@ mod tests {
             writer.shutdown().await.unwrap();
         };
         let mut got = Vec::new();
-        let (_, read) = tokio::join!(write, reader.read_to_end(&mut got));
+        let ((), read) = tokio::join!(write, reader.read_to_end(&mut got));
         read.unwrap();
         assert!(got == expected, "{} bytes came back", got.len());
         serving.await.unwrap();

@@ -10,13 +10,13 @@ use serde::Serialize;
 
 /// What follows each value; Docker's progress streams and its event streams differ.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::http) enum LineEnd {
+pub(crate) enum LineEnd {
     CrLf,
     Lf,
 }
 
 /// Headers go out at once, the values as they come.
-pub(in crate::http) fn json_lines<T: Serialize>(
+pub(crate) fn json_lines<T: Serialize>(
     values: impl Stream<Item = T> + Send + 'static,
     end: LineEnd,
 ) -> Response {
@@ -28,9 +28,7 @@ pub(in crate::http) fn json_lines<T: Serialize>(
 }
 
 /// One value that is not there yet.
-pub(in crate::http) fn json_once<T: Serialize>(
-    value: impl Future<Output = T> + Send + 'static,
-) -> Response {
+pub(crate) fn json_once<T: Serialize>(value: impl Future<Output = T> + Send + 'static) -> Response {
     json_lines(stream::once(value), LineEnd::Lf)
 }
 

@@ -1,0 +1,65 @@
+//! What this engine does not do: each is refused in words that tell the caller so.
+
+use axum::Json;
+use axum::response::{IntoResponse as _, Response};
+use serde_json::{Value, json};
+
+use super::error::ApiError;
+
+/// Swarm endpoints of a node that is in no swarm.
+pub(super) async fn swarm() -> ApiError {
+    ApiError::no_swarm()
+}
+
+pub(super) async fn start_swarm() -> ApiError {
+    ApiError::not_implemented("swarm mode is not supported by this engine")
+}
+
+pub(super) async fn no_plugins() -> Json<Vec<Value>> {
+    Json(Vec::new())
+}
+
+pub(super) async fn plugins() -> ApiError {
+    ApiError::not_implemented("plugins are not supported by this engine")
+}
+
+pub(super) async fn websocket() -> ApiError {
+    ApiError::not_implemented(
+        "attaching over a websocket is not supported by this engine; use POST attach",
+    )
+}
+
+pub(super) async fn buildkit() -> ApiError {
+    ApiError::not_implemented(
+        "BuildKit sessions are not supported by this engine; set DOCKER_BUILDKIT=0",
+    )
+}
+
+pub(super) async fn build() -> ApiError {
+    ApiError::not_implemented("building images is not supported by this engine")
+}
+
+/// There is no build cache, so that pruning it always succeeds.
+pub(super) async fn prune_build_cache() -> Response {
+    Json(json!({ "CachesDeleted": null, "SpaceReclaimed": 0 })).into_response()
+}
+
+pub(super) async fn commit() -> ApiError {
+    ApiError::not_implemented("commit is not supported by this engine")
+}
+
+pub(super) async fn save() -> ApiError {
+    ApiError::not_implemented("saving images to an archive is not supported by this engine")
+}
+
+pub(super) async fn load() -> ApiError {
+    ApiError::not_implemented("loading images from an archive is not supported by this engine")
+}
+
+pub(super) async fn search() -> ApiError {
+    ApiError::not_implemented("searching for images is not supported by this engine")
+}
+
+pub(super) async fn distribution() -> ApiError {
+    ApiError::not_implemented("inspecting images in a registry is not supported by this engine")
+}

@@ -1,0 +1,280 @@
+//! Bodies of `POST /containers/create` as docker 28.2.2 sends them, read and shown back.
+
+use serde_json::Value;
+
+use super::host_config::{host_config_from_wire, host_config_to_wire};
+use super::{config::config_to_wire, config_from_wire};
+use crate::http::error::ApiError;
+use crate::http::request::from_value;
+use crate::http::target::ApiVersion;
+use crate::http::wire;
+use crate::spec::{
+    ContainerConfig, HostConfig, IpcMode, MountForm, MountSource, NamespaceMode, NetworkMode,
+    Propagation, RestartPolicy,
+};
+
+const PLAIN: &str = include_str!("fixtures/plain.json");
+const EVERYTHING: &str = include_str!("fixtures/everything.json");
+const HOST_NETWORK: &str = include_str!("fixtures/host_network.json");
+const NETWORKS: &str = include_str!("fixtures/networks.json");
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+fn read(body: Value) -> Result<(ContainerConfig, HostConfig), ApiError> {
+    let body: wire::CreateBody = from_value(body).unwrap();
+    let host = host_config_from_wire(&body, ApiVersion::MAX)?;
+    Ok((config_from_wire(body.config.unwrap())?, host))
+}
+
+/// The fixture that sets everything, without what is refused.
+fn everything_supported() -> Value {
+    let mut body = json(EVERYTHING);
+    let host = body["HostConfig"].as_object_mut().unwrap();
+    host.remove("DeviceRequests");
+    host.remove("StorageOpt");
+    body["Hostname"] = Value::Null;
+    body["Domainname"] = Value::Null;
+    body
+}
+
+#[test]
+fn a_plain_run_asks_for_nothing_special() {
+    let (config, host) = read(json(PLAIN)).unwrap();
+    assert_eq!(config.image, "busybox");
+    assert_eq!(config.cmd, Some(vec!["true".to_owned()]));
+    assert_eq!(config.entrypoint, None);
+    assert_eq!(host.networks.len(), 1);
+    assert_eq!(host.networks[0].network, "bridge");
+    let expected = HostConfig {
+        networks: host.networks.clone(),
+        ..HostConfig::default()
+    };
+    assert_eq!(host, expected);
+}
+
+#[test]
+fn every_option_arrives() {
+    let (config, host) = read(everything_supported()).unwrap();
+    assert_eq!(config.user, "1:2");
+    assert_eq!(config.exposed_ports.len(), 6);
+    assert_eq!(config.volumes, ["/anon"]);
+    assert_eq!(config.stop_timeout, Some(3));
+    let health = config.healthcheck.unwrap();
+    assert_eq!((health.interval_ns, health.retries), (5_000_000_000, 2));
+
+    assert_eq!(host.mounts.len(), 6);
+    assert_eq!(host.mounts[2].form, MountForm::Long);
+    assert_eq!(host.mounts[2].propagation, Some(Propagation::Rslave));
+    assert!(matches!(
+        &host.mounts[2].source,
+        MountSource::Bind {
+            create_missing: false,
+            ..
+        }
+    ));
+    assert_eq!(host.network_mode, NetworkMode::Network("mynet".to_owned()));
+    assert_eq!(host.networks[0].ipv4_address, "172.30.0.5".parse().ok());
+    assert_eq!(host.port_bindings.len(), 5);
+    assert_eq!(host.resources.memory_bytes, Some(64 << 20));
+    assert_eq!(host.resources.cpu.quota_us, Some(50_000));
+    assert_eq!(host.resources.pids_limit, Some(20));
+    assert_eq!(host.pid_mode, NamespaceMode::Host);
+    assert_eq!(host.ipc_mode, IpcMode::Host);
+    assert_eq!(
+        host.restart_policy,
+        RestartPolicy::OnFailure {
+            max_retries: Some(3)
+        }
+    );
+    assert!(host.no_new_privileges && host.privileged && host.read_only_rootfs && host.init);
+    assert_eq!(host.apparmor_profile.as_deref(), Some("unconfined"));
+    assert_eq!(host.log.max_files, 3);
+}
+
+/// What inspect shows is what was asked for, up to what the engine fills in.
+#[test]
+fn every_option_is_shown_back() {
+    let asked = everything_supported();
+    let (config, host) = read(asked.clone()).unwrap();
+    let shown_config = serde_json::to_value(config_to_wire(&config)).unwrap();
+    let shown_host = serde_json::to_value(host_config_to_wire(&host)).unwrap();
+
+    let filled_in = ["Runtime", "LogConfig", "Tmpfs", "ExtraHosts"];
+    for (field, asked) in asked["HostConfig"].as_object().unwrap() {
+        if !filled_in.contains(&field.as_str()) {
+            assert_eq!(shown_host.get(field), Some(asked), "HostConfig.{field}");
+        }
+    }
+    assert_eq!(
+        shown_host["LogConfig"]["Config"],
+        asked["HostConfig"]["LogConfig"]["Config"]
+    );
+    assert_eq!(shown_host["Tmpfs"]["/run"], "size=64k");
+    for (field, asked) in asked.as_object().unwrap() {
+        let beside = ["HostConfig", "NetworkingConfig", "Hostname", "Domainname"];
+        if !beside.contains(&field.as_str()) {
+            assert_eq!(shown_config.get(field), Some(asked), "Config.{field}");
+        }
+    }
+}
+
+#[test]
+fn empty_lists_of_paths_are_not_the_default() {
+    let (_, host) = read(json(HOST_NETWORK)).unwrap();
+    assert_eq!(host.masked_paths, Some(Vec::new()));
+    assert_eq!(host.readonly_paths, Some(Vec::new()));
+    assert_eq!(host.network_mode, NetworkMode::Host);
+    assert!(host.auto_remove);
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_by_name() {
+    let cases = [
+        ("Links", serde_json::json!(["a:b"]), 501, "HostConfig.Links"),
+        (
+            "StorageOpt",
+            serde_json::json!({"size": "1g"}),
+            501,
+            "HostConfig.StorageOpt",
+        ),
+        (
+            "CpuRealtimePeriod",
+            serde_json::json!(1),
+            501,
+            "HostConfig.CpuRealtimePeriod",
+        ),
+        (
+            "KernelMemory",
+            serde_json::json!(1),
+            501,
+            "HostConfig.KernelMemory",
+        ),
+        (
+            "Cgroup",
+            serde_json::json!("container:x"),
+            501,
+            "HostConfig.Cgroup",
+        ),
+        ("CpuCount", serde_json::json!(1), 400, "HostConfig.CpuCount"),
+        (
+            "IOMaximumIOps",
+            serde_json::json!(1),
+            400,
+            "HostConfig.IOMaximumIOps",
+        ),
+        ("Isolation", serde_json::json!("hyperv"), 400, "isolation"),
+        (
+            "Runtime",
+            serde_json::json!("kata"),
+            400,
+            "unknown or invalid runtime name: kata",
+        ),
+        (
+            "ShmSize",
+            serde_json::json!(-1),
+            400,
+            "SHM size can not be less than 0",
+        ),
+        (
+            "OomScoreAdj",
+            serde_json::json!(1001),
+            400,
+            "range for oom score adj",
+        ),
+        (
+            "Dns",
+            serde_json::json!(["x"]),
+            400,
+            "bad nameserver address: x",
+        ),
+        (
+            "ExtraHosts",
+            serde_json::json!(["h"]),
+            400,
+            "bad format for add-host",
+        ),
+        (
+            "ExtraHosts",
+            serde_json::json!(["h:x"]),
+            400,
+            "invalid IP address in add-host",
+        ),
+        (
+            "DeviceRequests",
+            serde_json::json!([{"Count": -1, "Capabilities": [["gpu"]]}]),
+            501,
+            "could not select device driver \"\" with capabilities: [[gpu]]",
+        ),
+        (
+            "RestartPolicy",
+            serde_json::json!({"Name": "always"}),
+            400,
+            "can't create 'AutoRemove' container with restart policy",
+        ),
+    ];
+    for (field, value, status, why) in cases {
+        let mut body = json(HOST_NETWORK);
+        body["HostConfig"][field] = value;
+        let error = read(body).unwrap_err();
+        assert_eq!(error.status, status, "{field}: {}", error.message);
+        assert!(error.message.contains(why), "{field}: {}", error.message);
+    }
+    let error = read(json(NETWORKS)).unwrap_err();
+    assert!(error.message.contains("Links"), "{}", error.message);
+}
+
+#[test]
+fn options_that_contradict_each_other_are_refused() {
+    let mut in_container = json(PLAIN);
+    in_container["HostConfig"]["NetworkMode"] = "container:web".into();
+    in_container["NetworkingConfig"] = Value::Null;
+    assert!(read(in_container.clone()).is_ok());
+    let changes = [
+        ("/Hostname", serde_json::json!("h")),
+        ("/ExposedPorts", serde_json::json!({"80/tcp": {}})),
+        ("/HostConfig/Dns", serde_json::json!(["1.1.1.1"])),
+        ("/HostConfig/ExtraHosts", serde_json::json!(["h:1.1.1.1"])),
+        ("/HostConfig/PublishAllPorts", serde_json::json!(true)),
+    ];
+    for (pointer, value) in changes {
+        let mut body = in_container.clone();
+        let (parent, field) = pointer.rsplit_once('/').unwrap();
+        body.pointer_mut(parent).unwrap()[field] = value;
+        assert!(read(body).is_err(), "{pointer}");
+    }
+}
+
+#[test]
+fn clients_before_1_44_give_one_network_and_the_mac_address_elsewhere() {
+    let mut body = json(PLAIN);
+    body["MacAddress"] = "02:42:ac:11:00:02".into();
+    let old = ApiVersion::new(1, 43);
+    let parsed: wire::CreateBody = from_value(body.clone()).unwrap();
+    let host = host_config_from_wire(&parsed, old).unwrap();
+    assert_eq!(
+        host.networks[0].mac_address.as_deref(),
+        Some("02:42:ac:11:00:02")
+    );
+    body["NetworkingConfig"] = serde_json::json!({"EndpointsConfig": {"a": null, "b": {}}});
+    let parsed: wire::CreateBody = from_value(body).unwrap();
+    let error = host_config_from_wire(&parsed, old).unwrap_err();
+    assert_eq!(
+        error.message,
+        "Container cannot be connected to network endpoints: a, b"
+    );
+}
+
+#[test]
+fn docker_pys_and_curls_forms_are_read() {
+    let (config, host) = read(serde_json::json!({
+        "image": "busybox", "Cmd": "date", "Entrypoint": [], "Env": null, "Unknown": 1,
+        "HostConfig": {"binds": ["/a:/b"], "PortBindings": {"80/tcp": null}, "Mounts": null},
+    }))
+    .unwrap();
+    assert_eq!(config.cmd, Some(vec!["date".to_owned()]));
+    assert_eq!(config.entrypoint, Some(Vec::new()));
+    assert_eq!(host.mounts.len(), 1);
+    assert_eq!(host.port_bindings, []);
+}

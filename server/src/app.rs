@@ -4,7 +4,12 @@
 use std::future::Future;
 use std::net::SocketAddr;
 
+use crate::blob_store::{BlobStore, StoreError};
 use crate::config::Config;
+use crate::db::{Database, DbError};
+use crate::http::{Api, Listener, install_metrics};
+use crate::jobs::Jobs;
+use crate::registry::Registry;
 
 /// A registry that is bound to its address and ready to serve.
 ///
@@ -12,14 +17,33 @@ use crate::config::Config;
 /// (port 0 is allowed) and can say that the registry is ready.
 #[derive(Debug)]
 pub struct Server {
+    listener: Listener,
     local_addr: SocketAddr,
+    api: Api,
+    jobs: Jobs,
 }
 
 impl Server {
     /// Opens the stores, brings the database's schema up to date, removes what
     /// a crash left behind, and binds the address.
     pub async fn bind(config: Config) -> Result<Self, ServeError> {
-        todo!("{config:?}")
+        install_metrics();
+        let address = config.http.listen;
+        let unbound = |source| ServeError::Listen { address, source };
+        // The address first: a second registry on the same data would fail
+        // here, before it touches anything.
+        let listener = Listener::bind(config.http.clone()).await.map_err(unbound)?;
+        let local_addr = listener.local_addr().map_err(unbound)?;
+        let store = BlobStore::open(&config.storage)?;
+        let db = Database::open(&config.database).await?;
+        let registry = Registry::new(db, store, config.rules);
+        let jobs = Jobs::start(&registry, &config.jobs);
+        Ok(Self {
+            listener,
+            local_addr,
+            api: Api::new(registry, config.http),
+            jobs,
+        })
     }
 
     /// The address that was bound.
@@ -30,8 +54,11 @@ impl Server {
     /// Serves until `shutdown` completes, then lets requests under way finish
     /// within the configured grace.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
-        shutdown.await;
-        todo!()
+        tracing::info!(address = %self.local_addr, "the registry is ready");
+        self.listener.serve(self.api, shutdown).await;
+        drop(self.jobs);
+        tracing::info!("the registry has stopped");
+        Ok(())
     }
 }
 
@@ -48,4 +75,10 @@ pub enum ServeError {
         #[source]
         source: std::io::Error,
     },
+    /// The blob store cannot be used.
+    #[error("cannot open the blob store")]
+    Store(#[from] StoreError),
+    /// The database cannot be used.
+    #[error("cannot open the database")]
+    Database(#[from] DbError),
 }

@@ -17,7 +17,12 @@
 #![forbid(unsafe_code)]
 
 mod app;
+mod blob_store;
 pub mod config;
+mod db;
+mod http;
+mod jobs;
+mod registry;
 
 pub use app::{ServeError, Server};
 pub use config::{Config, ConfigError};

@@ -2,10 +2,14 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use hythe_oci::Digest;
+use hythe_oci::client::ClientError;
 
 use super::unpack::UnpackError;
+use crate::spec::ContainerId;
+use crate::store::StoreError;
 
 /// Every failure of the image floor. Texts that docker clients match are docker's own.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +24,9 @@ pub enum ImageError {
     /// Removal refused; the text says by whom it is used.
     #[error("{0}")]
     InUse(String),
+    /// A push of what has no such name here.
+    #[error("An image does not exist locally with the tag: {0}")]
+    NoTag(String),
     #[error("refusing to create a tag with a digest reference")]
     TagWithDigest,
     /// The index has nothing for this machine.
@@ -30,7 +37,7 @@ pub enum ImageError {
     Registry {
         reference: String,
         #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: ClientError,
     },
     /// The manifest or config of an image says something that cannot be.
     #[error("image {reference}: {reason}")]
@@ -39,8 +46,9 @@ pub enum ImageError {
     #[error("layer {layer}")]
     Layer {
         layer: Digest,
+        /// Shared: every pull that waited for the layer gets it.
         #[source]
-        source: LayerError,
+        source: Arc<LayerError>,
     },
     #[error("{doing} {}", path.display())]
     Disk {
@@ -49,6 +57,10 @@ pub enum ImageError {
         #[source]
         source: io::Error,
     },
+    #[error("container {0} has no file system")]
+    NoSnapshot(ContainerId),
+    #[error("the records of images")]
+    Records(#[from] StoreError),
     /// A background task died.
     #[error("a background task of the image store was cancelled")]
     Cancelled,
@@ -57,14 +69,13 @@ pub enum ImageError {
 /// What was wrong with one layer.
 #[derive(Debug, thiserror::Error)]
 pub enum LayerError {
+    /// It did not arrive, or with another digest than the manifest says.
     #[error("download")]
-    Download(#[source] Box<dyn std::error::Error + Send + Sync>),
-    #[error("the blob's digest is {found}, the manifest says {expected}")]
-    DigestMismatch { expected: Digest, found: Digest },
-    #[error("the blob has {found} bytes, the manifest says {expected}")]
-    SizeMismatch { expected: u64, found: u64 },
+    Download(#[source] ClientError),
     #[error("the unpacked content has DiffId {found}, the image's config says {expected}")]
     DiffIdMismatch { expected: Digest, found: Digest },
+    #[error("upload")]
+    Upload(#[source] ClientError),
     #[error("layers of media type {0} cannot be unpacked")]
     MediaType(String),
     #[error("unpack")]
@@ -75,4 +86,14 @@ pub enum LayerError {
         #[source]
         source: io::Error,
     },
+    /// A background task died.
+    #[error("its task was cancelled")]
+    Cancelled,
+}
+
+impl LayerError {
+    /// Names what failed, for `map_err`.
+    pub(super) fn disk(doing: &'static str) -> impl Fn(io::Error) -> Self {
+        move |source| Self::Disk { doing, source }
+    }
 }

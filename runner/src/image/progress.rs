@@ -1,7 +1,7 @@
 //! What a pull or a push tells while it works, in docker's own states.
 //!
-//! The channel is bounded and senders never wait for it: a slow reader misses intermediate
-//! percentages, never the final state of a layer.
+//! The channel is bounded. Percentages are dropped when the reader is slow; milestones wait for it,
+//! so that every layer's story ends.
 
 use hythe_oci::Digest;
 use tokio::sync::mpsc;
@@ -13,17 +13,14 @@ pub enum LayerProgress {
     PullingFsLayer,
     /// Behind other layers in the queue.
     Waiting,
+    /// So much of the packed layer has arrived.
     Downloading {
         current_bytes: u64,
         total_bytes: u64,
     },
-    /// A transfer broke and is tried again after this many seconds.
-    Retrying {
-        in_seconds: u64,
-    },
     VerifyingChecksum,
     DownloadComplete,
-    /// Compressed bytes taken out of the blob so far.
+    /// So much of the packed layer has been unpacked.
     Extracting {
         current_bytes: u64,
         total_bytes: u64,
@@ -38,9 +35,10 @@ pub enum LayerProgress {
         total_bytes: u64,
     },
     Pushed,
+    /// Push: the registry has it.
     LayerAlreadyExists,
     /// Push: taken over from another repository of the same registry.
-    MountedFrom,
+    Mounted,
 }
 
 impl LayerProgress {
@@ -56,15 +54,10 @@ impl LayerProgress {
 /// News of a pull or a push.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
-    /// The manifest was found; layers follow.
-    Resolved {
-        repository: String,
-        tag: Option<String>,
-    },
-    /// `layer` is the digest of the compressed blob; docker shows its first twelve digits.
+    /// The manifest was found; its layers follow, lowest first.
+    Resolved { layers: Vec<Digest> },
+    /// `layer` is the digest of the packed blob; docker shows its first twelve digits.
     Layer { layer: Digest, step: LayerProgress },
-    /// The digest of what the reference named (an index or a manifest).
-    Digest(Digest),
 }
 
 /// Where progress goes. A closed receiver means that nobody listens; it cancels nothing.
@@ -81,5 +74,25 @@ impl ProgressSender {
     /// A sender whose news nobody reads.
     pub fn silent() -> Self {
         Self::channel().0
+    }
+
+    pub(super) async fn send(&self, progress: Progress) {
+        // Nobody listens: nothing to tell.
+        drop(self.0.send(progress).await);
+    }
+
+    pub(super) async fn layer(&self, layer: &Digest, step: LayerProgress) {
+        if step.is_milestone() {
+            let layer = layer.clone();
+            self.send(Progress::Layer { layer, step }).await;
+        } else {
+            self.percentage(layer, step);
+        }
+    }
+
+    /// Never waits: when the reader is slow, the next percentage says more.
+    pub(super) fn percentage(&self, layer: &Digest, step: LayerProgress) {
+        let layer = layer.clone();
+        drop(self.0.try_send(Progress::Layer { layer, step }));
     }
 }

@@ -8,6 +8,7 @@
 //! decides nothing about a container's life (that is `engine`), knows no image and no network.
 
 mod attach;
+mod capability;
 mod cgroup;
 mod client;
 mod config;

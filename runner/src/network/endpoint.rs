@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::NetworkError;
@@ -27,15 +28,57 @@ impl Netns {
     }
 }
 
+impl From<OwnedFd> for Netns {
+    /// Takes a descriptor of a namespace, wherever it comes from.
+    fn from(netns: OwnedFd) -> Self {
+        Self(Arc::new(netns))
+    }
+}
+
+impl AsFd for Netns {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 /// An Ethernet address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct MacAddress(pub [u8; 6]);
 
+impl MacAddress {
+    /// Locally administered, unicast: Docker's prefix.
+    const PREFIX: [u8; 2] = [0x02, 0x42];
+
+    /// The address made from an interface's IP address, so that neighbours who remember the
+    /// pair stay right when the next container gets the same IP.
+    pub fn of_address(address: IpAddr) -> Self {
+        let host_part = match address {
+            IpAddr::V4(address) => address.octets(),
+            IpAddr::V6(address) => {
+                let low = u32::try_from(address.to_bits() & u128::from(u32::MAX));
+                low.unwrap_or_default().to_be_bytes()
+            }
+        };
+        Self::with_prefix(host_part)
+    }
+
+    /// One that nobody else is likely to have.
+    pub fn random() -> Self {
+        Self::with_prefix(rand::random())
+    }
+
+    fn with_prefix(rest: [u8; 4]) -> Self {
+        let mut octets = [0; 6];
+        octets[..2].copy_from_slice(&Self::PREFIX);
+        octets[2..].copy_from_slice(&rest);
+        Self(octets)
+    }
+}
+
 impl fmt::Display for MacAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+        f.write_str(&self.0.map(|octet| format!("{octet:02x}")).join(":"))
     }
 }
 
@@ -132,4 +175,78 @@ pub struct Endpoint {
     pub ports: Vec<PublishedPort>,
     pub names: Vec<String>,
     pub resolvers: Vec<IpAddr>,
+}
+
+impl Endpoint {
+    /// The interface's addresses with their prefix lengths.
+    pub(super) fn interface_nets(&self) -> Vec<IpNet> {
+        let ipv4 = self
+            .ipv4
+            .and_then(|a| IpNet::new(a.address.into(), a.prefix).ok());
+        let ipv6 = self
+            .ipv6
+            .and_then(|a| IpNet::new(a.address.into(), a.prefix).ok());
+        ipv4.into_iter().chain(ipv6).collect()
+    }
+
+    /// The next hop of each family.
+    pub(super) fn gateways(&self) -> Vec<IpAddr> {
+        let ipv4 = self.ipv4.and_then(|a| a.gateway).map(IpAddr::V4);
+        let ipv6 = self.ipv6.and_then(|a| a.gateway).map(IpAddr::V6);
+        ipv4.into_iter().chain(ipv6).collect()
+    }
+
+    /// Its addresses, IPv4 first.
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        self.interface_nets().iter().map(IpNet::addr).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn mac_addresses_are_read_in_both_forms() {
+        for (text, shown) in [
+            ("02:42:ac:11:00:02", "02:42:ac:11:00:02"),
+            ("02-42-AC-11-00-02", "02:42:ac:11:00:02"),
+        ] {
+            assert_eq!(text.parse::<MacAddress>().unwrap().to_string(), shown);
+        }
+        for bad in [
+            "",
+            "02:42",
+            "02:42:ac:11:00:02:03",
+            "0x:42:ac:11:00:02",
+            "+2:42:ac:11:00:02",
+        ] {
+            assert!(bad.parse::<MacAddress>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn mac_addresses_follow_the_ip_address() {
+        for (ip, mac) in [
+            ("172.17.0.2", "02:42:ac:11:00:02"),
+            ("fd00::1:2", "02:42:00:01:00:02"),
+        ] {
+            assert_eq!(MacAddress::of_address(ip.parse().unwrap()).to_string(), mac);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_mac_address_survives_its_text(octets: [u8; 6]) {
+            let mac = MacAddress(octets);
+            prop_assert_eq!(mac.to_string().parse::<MacAddress>().unwrap(), mac);
+        }
+
+        #[test]
+        fn any_text_is_a_mac_address_or_an_error(text in ".*") {
+            drop(text.parse::<MacAddress>());
+        }
+    }
 }

@@ -40,7 +40,8 @@ pub enum NetworkError {
     PortAllocated { endpoint: String, host: String },
     /// Something else on this host has the port.
     #[error(
-        "driver failed programming external connectivity on endpoint {endpoint}: failed to bind host port {host}/{protocol}: {reason}"
+        "driver failed programming external connectivity on endpoint {endpoint}: failed to bind host port {host}/{protocol}: {}",
+        kernel_words(reason)
     )]
     PortBind {
         endpoint: String,
@@ -63,4 +64,48 @@ pub enum NetworkError {
     /// A teardown went on past failures; here is each of them.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Several(Vec<NetworkError>),
+}
+
+impl NetworkError {
+    /// Success when nothing failed, else everything that did.
+    pub(super) fn all(failures: impl IntoIterator<Item = Self>) -> Result<(), Self> {
+        let mut failures: Vec<Self> = failures.into_iter().collect();
+        match failures.len() {
+            0 => Ok(()),
+            1 => Err(failures.remove(0)),
+            _ => Err(Self::Several(failures)),
+        }
+    }
+}
+
+/// The kernel's reason alone, in lower case, as Docker's clients know it: "address already in
+/// use" for "Address already in use (os error 98)".
+fn kernel_words(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut characters = text.chars();
+    match characters.next() {
+        Some(first) => first.to_lowercase().chain(characters).collect(),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_cannot_be_bound_is_told_in_dockers_words() {
+        let error = NetworkError::PortBind {
+            endpoint: "web (4f)".to_owned(),
+            host: "0.0.0.0:8080".to_owned(),
+            protocol: PortProtocol::Tcp,
+            reason: io::Error::from_raw_os_error(libc::EADDRINUSE),
+        };
+        assert_eq!(
+            error.to_string(),
+            "driver failed programming external connectivity on endpoint web (4f): failed to \
+             bind host port 0.0.0.0:8080/tcp: address already in use"
+        );
+    }
 }

@@ -9,12 +9,18 @@
 //! except for the one accept rule per bridge that a foreign `FORWARD` policy of `DROP` makes
 //! necessary.
 
+mod driver;
 mod endpoint;
 mod error;
 pub mod files;
+mod firewall;
+mod ipam;
+mod link;
 mod networks;
+mod ports;
 mod settings;
 mod spec;
+mod sysctl;
 
 pub use endpoint::{Endpoint, EndpointRequest, InterfaceAddress, MacAddress, Netns, PublishedPort};
 pub use error::NetworkError;

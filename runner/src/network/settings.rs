@@ -24,3 +24,15 @@ pub struct NetworkSettings {
     /// MTU of the default bridge; `None` leaves the kernel's 1500.
     pub mtu: Option<u32>,
 }
+
+impl NetworkSettings {
+    /// What an agent does that was told nothing but its name.
+    pub fn new(instance: impl Into<String>) -> Self {
+        Self {
+            instance: instance.into(),
+            bridge_address: None,
+            address_pools: super::ipam::default_pools(),
+            mtu: None,
+        }
+    }
+}

@@ -80,6 +80,10 @@ pub struct Subnet {
 
 /// What `network create` asks for.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the independent switches of Docker's API"
+)]
 pub struct NetworkRequest {
     pub name: String,
     pub driver: DriverName,
@@ -96,6 +100,10 @@ pub struct NetworkRequest {
 
 /// A network that exists; `engine` records it as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the independent switches of Docker's API"
+)]
 pub struct NetworkSpec {
     pub id: NetworkId,
     pub name: String,

@@ -190,7 +190,7 @@ impl<R: BufRead> Archive<R> {
         if self.data_left == 0 {
             return Ok(&[]);
         }
-        let buffer = self.input.fill_buf().map_err(UnpackError::Decompress)?;
+        let buffer = self.input.fill_buf().map_err(UnpackError::from_input)?;
         if buffer.is_empty() {
             return Err(UnpackError::Truncated("a file"));
         }
@@ -207,7 +207,7 @@ impl<R: BufRead> Archive<R> {
     /// Reads what follows the end of the archive, so that the input saw every byte.
     pub(super) fn finish(mut self) -> Result<R, UnpackError> {
         loop {
-            let buffer = self.input.fill_buf().map_err(UnpackError::Decompress)?;
+            let buffer = self.input.fill_buf().map_err(UnpackError::from_input)?;
             match buffer.len() {
                 0 => return Ok(self.input),
                 n_bytes => self.input.consume(n_bytes),
@@ -236,7 +236,7 @@ impl<R: BufRead> Archive<R> {
         let mut block = [0; BLOCK];
         let mut filled = 0;
         while filled < BLOCK {
-            let buffer = self.input.fill_buf().map_err(UnpackError::Decompress)?;
+            let buffer = self.input.fill_buf().map_err(UnpackError::from_input)?;
             if buffer.is_empty() {
                 return match filled {
                     0 => Ok(None),

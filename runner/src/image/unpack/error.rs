@@ -22,6 +22,9 @@ pub enum UnpackError {
     TooManyEntries { limit: u64 },
     #[error("decompress")]
     Decompress(#[source] io::Error),
+    /// Whoever wanted the layer went away.
+    #[error("the unpack was cancelled")]
+    Cancelled,
     #[error("{doing} {name:?}")]
     Write {
         doing: &'static str,
@@ -29,4 +32,14 @@ pub enum UnpackError {
         #[source]
         source: io::Error,
     },
+}
+
+impl UnpackError {
+    /// Reading failed: the compressed bytes are bad, or the reader had a reason of its own.
+    pub(super) fn from_input(error: io::Error) -> Self {
+        match error.downcast::<Self>() {
+            Ok(reason) => reason,
+            Err(error) => Self::Decompress(error),
+        }
+    }
 }

@@ -5,6 +5,7 @@
 //! | `archive` | the byte stream as entries (`header`, `pax`, `sparse` read its parts) |
 //! | `name` | an entry's name as a place below the layer's root, or a whiteout |
 //! | `tree` | entries become files |
+//! | `stream` | decompression beside the unpacking, the hash of what was unpacked |
 //!
 //! Everything that an archive names is reached through directory descriptors below the target
 //! directory: parents are resolved with `RESOLVE_IN_ROOT`, as if the target were `/`, and the last
@@ -16,14 +17,16 @@ mod header;
 mod name;
 mod pax;
 mod sparse;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod tree;
 
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 use std::path::Path;
 
 use archive::Archive;
+use hythe_oci::{Algorithm, Digest, DigestHasher};
 use tree::Tree;
 
 use crate::sys::dir::Directory;
@@ -80,4 +83,20 @@ pub fn unpack<R: BufRead>(
     }
     archive.finish()?;
     tree.finish()
+}
+
+/// Unpacks a layer as a registry has it, compressed in any way that layers are; also returns the
+/// digest of the uncompressed archive, to be compared before anybody sees the directory.
+///
+/// Blocking, as `unpack` is; decompresses on a second thread.
+pub fn unpack_packed(
+    packed: impl Read + Send,
+    algorithm: Algorithm,
+    target: &Path,
+    limits: Limits,
+) -> Result<(Unpacked, Digest), UnpackError> {
+    let hasher = DigestHasher::new(algorithm);
+    stream::with_content(packed, hasher, limits.layer_bytes, |content| {
+        unpack(content, target, limits)
+    })
 }

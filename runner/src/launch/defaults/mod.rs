@@ -4,6 +4,7 @@ mod capabilities;
 mod devices;
 mod mounts;
 mod seccomp;
+mod seccomp_calls;
 
 pub use capabilities::{ALL_CAPABILITIES, CapabilityNameError, capabilities};
 pub use devices::{all_host_devices, device, device_rules, devices};

@@ -29,10 +29,6 @@ touch -d '2011-01-01 00:00:00.5' etc/deep etc dev "$long"
 "#;
 
 fn run(program: &str, arguments: &[&str], dir: &Path) {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a peer to compare with, in a test"
-    )]
     let status = Command::new(program)
         .args(arguments)
         .current_dir(dir)

@@ -1,0 +1,83 @@
+//! A sealed copy of our own executable, memfd_create(2).
+//!
+//! A process of a container may reach the file it was started from (`/proc/PID/exe`) before it
+//! executes its own program. It must then find something that cannot be written to.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::fd::OwnedFd;
+
+use nix::fcntl::{self, FcntlArg, SealFlag};
+use nix::sys::memfd::{self, MFdFlags};
+
+/// The bytes of an ELF header that say where the program headers are.
+const ELF_HEADER_SIZE: usize = 64;
+const PROGRAM_HEADER_SIZE: usize = 56;
+const PT_LOAD: u32 = 1;
+
+/// Copies the part of `/proc/self/exe` that is loaded and seals it.
+///
+/// What follows the last loaded byte (symbols, debugging information) is left out: it can be
+/// many times as large and would stay in memory.
+pub fn sealed_copy() -> io::Result<OwnedFd> {
+    let mut source = File::open("/proc/self/exe")?;
+    let size_bytes = source.metadata()?.len();
+    let loaded_bytes = loaded_size(&mut source)?.min(size_bytes);
+    source.seek(SeekFrom::Start(0))?;
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    let executable = MFdFlags::from_bits_retain(libc::MFD_EXEC);
+    // Kernels since 6.3 want to be told that it will be executed; older ones know no such flag.
+    let copy = memfd::memfd_create("hythe", flags | executable)
+        .or_else(|_| memfd::memfd_create("hythe", flags))?;
+    let mut copy = File::from(copy);
+    io::copy(&mut source.take(loaded_bytes), &mut copy)?;
+    let seals = SealFlag::F_SEAL_SEAL
+        | SealFlag::F_SEAL_SHRINK
+        | SealFlag::F_SEAL_GROW
+        | SealFlag::F_SEAL_WRITE;
+    fcntl::fcntl(&copy, FcntlArg::F_ADD_SEALS(seals))?;
+    Ok(copy.into())
+}
+
+/// The end of the last `PT_LOAD` segment, elf(5). Both byte orders of this machine's own kind
+/// are enough: the file is the one that is running.
+fn loaded_size(file: &mut File) -> io::Result<u64> {
+    let mut header = [0_u8; ELF_HEADER_SIZE];
+    file.read_exact(&mut header)?;
+    let table_offset = read_u64(&header, 32);
+    let n_headers = u64::from(u16::from_ne_bytes([header[56], header[57]]));
+    file.seek(SeekFrom::Start(table_offset))?;
+    let mut table = vec![0_u8; PROGRAM_HEADER_SIZE * usize::try_from(n_headers).unwrap_or(0)];
+    file.read_exact(&mut table)?;
+    let end = table
+        .chunks_exact(PROGRAM_HEADER_SIZE)
+        .filter(|entry| u32::from_ne_bytes([entry[0], entry[1], entry[2], entry[3]]) == PT_LOAD)
+        .map(|entry| read_u64(entry, 8).saturating_add(read_u64(entry, 32)))
+        .max();
+    end.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+}
+
+fn read_u64(bytes: &[u8], offset: usize) -> u64 {
+    let mut value = [0_u8; 8];
+    value.copy_from_slice(&bytes[offset..offset + 8]);
+    u64::from_ne_bytes(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_copy_runs_and_cannot_be_written_to() {
+        use std::os::fd::AsRawFd as _;
+        let copy = sealed_copy().unwrap();
+        let path = format!("/proc/self/fd/{}", copy.as_raw_fd());
+        let status = std::process::Command::new(&path)
+            .arg("--list")
+            .stdout(std::process::Stdio::null())
+            .status()
+            .unwrap();
+        assert!(status.success());
+        assert!(std::fs::write(&path, "x").is_err());
+    }
+}

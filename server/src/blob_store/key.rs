@@ -1,0 +1,49 @@
+//! The whole layout of the store, whichever kind it is.
+//!
+//! ```text
+//! <root>
+//! ├── blobs/
+//! │   └── <2 hex>/         the first two digits of the key's last part
+//! │       └── <uuid>       one segment of a blob or of an upload: written
+//! │                        once, never changed, its key never used again
+//! ├── staging/             on disk only: segments being written, gone
+//! │   └── <uuid>           after a restart
+//! └── .probe               never exists; asked for to see whether the store
+//!                          answers
+//! ```
+
+/// The folder of every finished segment.
+pub(super) const BLOBS: &str = "blobs";
+/// The folder of segments being written, on disk.
+pub(super) const STAGING: &str = "staging";
+/// A key that is never written.
+pub(super) const PROBE: &str = ".probe";
+
+/// A key that nothing used before.
+pub(super) fn fresh() -> String {
+    let id = uuid::Uuid::new_v4().simple().to_string();
+    let (fan_out, _) = id.split_at(2);
+    format!("{BLOBS}/{fan_out}/{id}")
+}
+
+/// Every folder that a segment's key can lead to.
+pub(super) fn fan_out() -> impl Iterator<Item = String> {
+    (0..=u8::MAX).map(|byte| format!("{BLOBS}/{byte:02x}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    #[test]
+    fn fresh_keys_lie_in_the_prepared_folders() {
+        let folders: HashSet<String> = super::fan_out().collect();
+        assert_eq!(folders.len(), 256);
+        for _ in 0..64 {
+            let key = super::fresh();
+            let (folder, id) = key.rsplit_once('/').unwrap();
+            assert!(folders.contains(folder), "{key}");
+            assert_eq!(id.len(), 32);
+        }
+    }
+}

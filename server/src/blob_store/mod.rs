@@ -1,0 +1,163 @@
+//! Bytes under keys: the only module that knows object stores.
+//!
+//! A segment is written once, under a key that nothing used before, and is
+//! durable when its writer has finished. Nothing here knows digests, blobs or
+//! rows: whether a segment belongs to anything is the database's word alone.
+
+mod disk;
+mod error;
+mod key;
+mod multipart;
+mod open;
+mod read;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::{BoxStream, StreamExt as _};
+use object_store::path::Path;
+use object_store::signer::Signer;
+use object_store::{ObjectStore, ObjectStoreExt as _};
+
+pub(crate) use error::StoreError;
+
+/// How many bytes a writer is best handed at a time.
+pub(crate) const BATCH_BYTES: usize = 1024 * 1024;
+
+/// The largest segment, in bytes: keeps an object within every store's number
+/// of parts, and what one broken connection can waste within reason.
+pub(crate) const SEGMENT_BYTES: u64 = 8 * 1024 * 1024 * 1024;
+
+/// The store; cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct BlobStore {
+    objects: Arc<dyn ObjectStore>,
+    /// The folder, when the store is this machine's disk.
+    disk: Option<Arc<std::path::Path>>,
+    signer: Option<Arc<dyn Signer>>,
+}
+
+/// Writes one segment. Dropping it leaves nothing visible.
+#[derive(Debug)]
+pub(crate) struct SegmentWriter {
+    key: String,
+    size_bytes: u64,
+    sink: Sink,
+}
+
+#[derive(Debug)]
+enum Sink {
+    Disk(disk::DiskWriter),
+    Objects(multipart::MultipartWriter),
+}
+
+impl BlobStore {
+    /// Starts a segment under a fresh key.
+    pub(crate) fn writer(&self) -> SegmentWriter {
+        let key = key::fresh();
+        let sink = match &self.disk {
+            Some(root) => Sink::Disk(disk::DiskWriter::new(Arc::clone(root), &key)),
+            None => Sink::Objects(multipart::MultipartWriter::new(
+                Arc::clone(&self.objects),
+                Path::from(key.as_str()),
+            )),
+        };
+        SegmentWriter {
+            key,
+            size_bytes: 0,
+            sink,
+        }
+    }
+
+    /// Deletes segments; one that is gone already counts as deleted. Returns
+    /// the keys that are gone now, and logs why the others are not.
+    pub(crate) async fn delete(&self, keys: Vec<String>) -> Vec<String> {
+        let paths: Vec<object_store::Result<Path>> = keys
+            .iter()
+            .map(|key| Ok(Path::from(key.as_str())))
+            .collect();
+        let outcomes = self
+            .objects
+            .delete_stream(futures_util::stream::iter(paths).boxed())
+            .collect::<Vec<_>>()
+            .await;
+        let mut gone = Vec::with_capacity(keys.len());
+        for (key, outcome) in keys.into_iter().zip(outcomes) {
+            match outcome {
+                Ok(_) | Err(object_store::Error::NotFound { .. }) => gone.push(key),
+                Err(error) => tracing::warn!(key, error = %error, "an object could not be deleted"),
+            }
+        }
+        gone
+    }
+
+    /// Every segment in the store that was finished before `before_ms`
+    /// (since 1970), with its size.
+    pub(crate) fn list(
+        &self,
+        before_ms: i64,
+    ) -> BoxStream<'static, Result<(String, u64), StoreError>> {
+        self.objects
+            .list(Some(&Path::from(key::BLOBS)))
+            .filter_map(move |entry| {
+                std::future::ready(match entry {
+                    Ok(meta) if meta.last_modified.timestamp_millis() < before_ms => {
+                        Some(Ok((meta.location.to_string(), meta.size)))
+                    }
+                    Ok(_) => None,
+                    Err(error) => Some(Err(StoreError::from(error))),
+                })
+            })
+            .boxed()
+    }
+
+    /// Fails when the store does not answer.
+    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
+        match self.objects.head(&Path::from(key::PROBE)).await {
+            Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// An address at which a client can fetch the segment itself for a while;
+    /// `None` when the store has no such thing.
+    pub(crate) async fn presigned_get(
+        &self,
+        key: &str,
+        expire: Duration,
+    ) -> Result<Option<url::Url>, StoreError> {
+        let Some(signer) = &self.signer else {
+            return Ok(None);
+        };
+        let url = signer
+            .signed_url(http::Method::GET, &Path::from(key), expire)
+            .await?;
+        Ok(Some(url))
+    }
+}
+
+impl SegmentWriter {
+    /// Bytes handed over so far.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    /// Hands a batch over; returns when the one before it is written.
+    pub(crate) async fn write(&mut self, batch: Vec<Bytes>) -> Result<(), StoreError> {
+        self.size_bytes += batch.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
+        match &mut self.sink {
+            Sink::Disk(writer) => writer.write(batch).await,
+            Sink::Objects(writer) => writer.write(batch).await,
+        }
+    }
+
+    /// Returns the key once every byte is durable under it.
+    pub(crate) async fn finish(self) -> Result<String, StoreError> {
+        match self.sink {
+            Sink::Disk(writer) => writer.finish().await?,
+            Sink::Objects(writer) => writer.finish().await?,
+        }
+        Ok(self.key)
+    }
+}

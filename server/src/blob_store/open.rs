@@ -1,0 +1,129 @@
+//! From an address and settings to a store.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use object_store::signer::Signer;
+use object_store::{BackoffConfig, ObjectStore, RetryConfig};
+
+use super::{BlobStore, StoreError, disk};
+use crate::config::StorageConfig;
+
+impl BlobStore {
+    /// Opens the store. On disk, makes its folders and removes what a crash
+    /// left half-written.
+    pub(crate) fn open(config: &StorageConfig) -> Result<Self, StoreError> {
+        match config.url.scheme() {
+            "file" => open_disk(config),
+            "s3" => open_s3(config),
+            "gs" => open_gcs(config),
+            "az" => open_azure(config),
+            _ => Ok(Self {
+                objects: Arc::new(InMemory::new()),
+                disk: None,
+                signer: None,
+            }),
+        }
+    }
+}
+
+fn open_disk(config: &StorageConfig) -> Result<BlobStore, StoreError> {
+    let root = config
+        .url
+        .to_file_path()
+        .map_err(|()| invalid(config, &"not a path on this machine"))?;
+    disk::prepare(&root)
+        .map_err(|error| StoreError::disk("preparing the store's folders", error))?;
+    let store = LocalFileSystem::new_with_prefix(&root)
+        .map_err(|error| invalid(config, &error))?
+        .with_fsync(true);
+    Ok(BlobStore {
+        objects: Arc::new(store),
+        disk: Some(root.into()),
+        signer: None,
+    })
+}
+
+fn open_s3(config: &StorageConfig) -> Result<BlobStore, StoreError> {
+    let mut builder = AmazonS3Builder::new().with_url(config.url.as_str());
+    for (key, value) in &config.options {
+        if let Some(key) = known(key) {
+            builder = builder.with_config(key, value.expose());
+        }
+    }
+    remote(config, builder.with_retry(retry()).build())
+}
+
+fn open_gcs(config: &StorageConfig) -> Result<BlobStore, StoreError> {
+    let mut builder = GoogleCloudStorageBuilder::new().with_url(config.url.as_str());
+    for (key, value) in &config.options {
+        if let Some(key) = known(key) {
+            builder = builder.with_config(key, value.expose());
+        }
+    }
+    remote(config, builder.with_retry(retry()).build())
+}
+
+fn open_azure(config: &StorageConfig) -> Result<BlobStore, StoreError> {
+    let mut builder = MicrosoftAzureBuilder::new().with_url(config.url.as_str());
+    for (key, value) in &config.options {
+        if let Some(key) = known(key) {
+            builder = builder.with_config(key, value.expose());
+        }
+    }
+    remote(config, builder.with_retry(retry()).build())
+}
+
+/// The option of that name. A name that this store does not know is most
+/// likely a variable of the environment that is meant for another tool.
+fn known<K: FromStr>(name: &str) -> Option<K> {
+    let key = name.parse().ok();
+    if key.is_none() {
+        tracing::debug!(name, "the object store has no such option");
+    }
+    key
+}
+
+/// A store behind the network, under the path of its address.
+fn remote<S: ObjectStore + Signer>(
+    config: &StorageConfig,
+    store: object_store::Result<S>,
+) -> Result<BlobStore, StoreError> {
+    let store = store.map_err(|error| invalid(config, &error))?;
+    let prefix = Path::from_url_path(config.url.path()).map_err(|error| invalid(config, &error))?;
+    let store = Arc::new(PrefixStore::new(store, prefix));
+    Ok(BlobStore {
+        signer: Some(Arc::clone(&store) as Arc<dyn Signer>),
+        objects: store,
+        disk: None,
+    })
+}
+
+/// Long enough for a store that throttles, short enough that a client is told
+/// to come back while it still listens.
+fn retry() -> RetryConfig {
+    RetryConfig {
+        max_retries: 6,
+        retry_timeout: Duration::from_secs(30),
+        backoff: BackoffConfig {
+            init_backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(5),
+            base: 2.0,
+        },
+    }
+}
+
+fn invalid(config: &StorageConfig, reason: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Config {
+        url: config.url.to_string(),
+        reason: reason.to_string(),
+    }
+}

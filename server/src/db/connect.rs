@@ -1,0 +1,91 @@
+//! Opens the database and brings its schema up to date.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::any::AnyPoolOptions;
+use sqlx::migrate::Migrator;
+use sqlx::{AnyConnection, Executor as _};
+
+use super::write::Writer;
+use super::{Database, DbError, Kind};
+use crate::config::DatabaseConfig;
+
+static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
+static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
+
+/// FULL: a commit that was answered survives a power cut. The journal is
+/// truncated by the writer as it goes (`wal_autocheckpoint`).
+const SQLITE_SETTINGS: &str = "
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = FULL;
+    PRAGMA foreign_keys = ON;
+    PRAGMA busy_timeout = 10000;
+    PRAGMA temp_store = MEMORY;
+    PRAGMA cache_size = -4096;
+";
+
+impl Database {
+    /// Connects and migrates. Creates the SQLite file and its folder when they
+    /// are missing.
+    pub(crate) async fn open(config: &DatabaseConfig) -> Result<Self, DbError> {
+        sqlx::any::install_default_drivers();
+        let url = config.url.expose();
+        if url.starts_with("sqlite:") {
+            open_sqlite(url, config).await
+        } else {
+            open_postgres(url, config).await
+        }
+    }
+
+    /// Fails when the database does not answer.
+    pub(crate) async fn ping(&self) -> Result<(), DbError> {
+        sqlx::query("SELECT 1").execute(&self.readers).await?;
+        Ok(())
+    }
+}
+
+async fn open_sqlite(url: &str, config: &DatabaseConfig) -> Result<Database, DbError> {
+    let separator = if url.contains('?') { '&' } else { '?' };
+    let url = format!("{url}{separator}mode=rwc");
+    let writer = sqlite_pool(1, config.acquire_timeout).connect(&url).await?;
+    SQLITE_MIGRATIONS.run(&writer).await?;
+    let readers = sqlite_pool(config.connections, config.acquire_timeout)
+        .connect(&url)
+        .await?;
+    Ok(Database {
+        kind: Kind::Sqlite,
+        readers,
+        writer: Arc::new(Writer::sqlite(writer)),
+    })
+}
+
+fn sqlite_pool(connections: u32, acquire_timeout: Duration) -> AnyPoolOptions {
+    AnyPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(acquire_timeout)
+        // A file on this machine does not go away between two requests.
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .after_connect(|connection: &mut AnyConnection, _| {
+            Box::pin(async move {
+                connection.execute(sqlx::raw_sql(SQLITE_SETTINGS)).await?;
+                Ok(())
+            })
+        })
+}
+
+async fn open_postgres(url: &str, config: &DatabaseConfig) -> Result<Database, DbError> {
+    let pool = AnyPoolOptions::new()
+        .max_connections(config.connections)
+        .acquire_timeout(config.acquire_timeout)
+        .connect(url)
+        .await?;
+    POSTGRES_MIGRATIONS.run(&pool).await?;
+    Ok(Database {
+        kind: Kind::Postgres,
+        readers: pool.clone(),
+        writer: Arc::new(Writer::Postgres(pool)),
+    })
+}

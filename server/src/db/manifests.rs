@@ -1,0 +1,253 @@
+//! Tables `manifests` and `manifest_references`: what was pushed, byte for
+//! byte, and what it leads to.
+
+use bytes::Bytes;
+use hythe_oci::{Digest, Reference, RepositoryName, Tag};
+use sqlx::AnyConnection;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::repositories::{self, Lock};
+use super::{Database, DbError, now_ms, parsed, retrying, size, stored, tags};
+
+/// A manifest as it is served.
+#[derive(Clone, Debug)]
+pub(crate) struct ManifestRecord {
+    pub(crate) digest: Digest,
+    pub(crate) media_type: String,
+    pub(crate) content: Bytes,
+}
+
+/// A checked manifest, ready to be stored.
+#[derive(Clone, Debug)]
+pub(crate) struct NewManifest<'a> {
+    pub(crate) repository: &'a RepositoryName,
+    pub(crate) digest: &'a Digest,
+    pub(crate) media_type: &'a str,
+    pub(crate) content: &'a Bytes,
+    pub(crate) subject: Option<&'a Digest>,
+    pub(crate) artifact_type: Option<&'a str>,
+    /// A JSON object.
+    pub(crate) annotations: Option<&'a str>,
+    /// Config and layers; those that are never pushed are left out.
+    pub(crate) blobs: &'a [Digest],
+    /// Children of an index.
+    pub(crate) manifests: &'a [Digest],
+    pub(crate) tags: &'a [Tag],
+}
+
+/// One line of a referrers listing.
+#[derive(Clone, Debug)]
+pub(crate) struct ReferrerRecord {
+    pub(crate) digest: Digest,
+    pub(crate) media_type: String,
+    pub(crate) size_bytes: u64,
+    pub(crate) artifact_type: Option<String>,
+    /// A JSON object.
+    pub(crate) annotations: Option<String>,
+}
+
+impl Database {
+    /// The manifest that a tag or digest names (end-3).
+    pub(crate) async fn find_manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Option<ManifestRecord>, DbError> {
+        let query = match reference {
+            Reference::Digest(digest) => sqlx::query(
+                "SELECT m.digest, m.media_type, m.content FROM repositories r
+                 JOIN manifests m ON m.repository_id = r.id
+                 WHERE r.name = $1 AND m.digest = $2",
+            )
+            .bind(repository.as_str())
+            .bind(digest.to_string()),
+            Reference::Tag(tag) => sqlx::query(
+                "SELECT m.digest, m.media_type, m.content FROM repositories r
+                 JOIN tags t ON t.repository_id = r.id
+                 JOIN manifests m ON m.repository_id = r.id AND m.digest = t.digest
+                 WHERE r.name = $1 AND t.name = $2",
+            )
+            .bind(repository.as_str())
+            .bind(tag.as_str()),
+        };
+        let row = query.fetch_optional(&self.readers).await?;
+        row.map(|row| {
+            Ok(ManifestRecord {
+                digest: parsed(&row, "digest")?,
+                media_type: row.try_get("media_type")?,
+                content: Bytes::from(row.try_get::<Vec<u8>, _>("content")?),
+            })
+        })
+        .transpose()
+    }
+
+    /// Stores a manifest, what it leads to and its tags, all or nothing. When
+    /// `complete` is asked for and the repository lacks something that it leads
+    /// to, nothing is stored and the missing digests are the answer.
+    pub(crate) async fn put_manifest(
+        &self,
+        manifest: &NewManifest<'_>,
+        complete: bool,
+    ) -> Result<Vec<Digest>, DbError> {
+        retrying(|| async {
+            let mut write = self.begin().await?;
+            let connection = write.connection()?;
+            let repository_id = repositories::ensure(connection, manifest.repository).await?;
+            repositories::lock(self.kind, connection, repository_id, Lock::Adding).await?;
+            upsert(connection, repository_id, manifest).await?;
+            insert_references(connection, repository_id, manifest).await?;
+            if complete {
+                let missing = missing_targets(connection, repository_id, manifest.digest).await?;
+                if !missing.is_empty() {
+                    return Ok(missing);
+                }
+            }
+            for tag in manifest.tags {
+                tags::set(connection, repository_id, tag, manifest.digest).await?;
+            }
+            write.commit().await?;
+            Ok(Vec::new())
+        })
+        .await
+    }
+
+    /// Deletes a manifest and every tag on it (end-9); false when the
+    /// repository has no such manifest.
+    pub(crate) async fn delete_manifest(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<bool, DbError> {
+        retrying(|| async {
+            let mut write = self.begin().await?;
+            let connection = write.connection()?;
+            let Some(repository_id) = repositories::find(connection, repository).await? else {
+                return Ok(false);
+            };
+            repositories::lock(self.kind, connection, repository_id, Lock::Removing).await?;
+            let deleted =
+                sqlx::query("DELETE FROM manifests WHERE repository_id = $1 AND digest = $2")
+                    .bind(repository_id)
+                    .bind(digest.to_string())
+                    .execute(connection)
+                    .await?;
+            write.commit().await?;
+            Ok(deleted.rows_affected() > 0)
+        })
+        .await
+    }
+
+    /// Up to `limit` manifests after `last` whose subject is `subject`
+    /// (end-12), only those of one artifact type when that is given.
+    pub(crate) async fn list_referrers(
+        &self,
+        repository: &RepositoryName,
+        subject: &Digest,
+        artifact_type: Option<&str>,
+        (last, limit): (&str, u32),
+    ) -> Result<Vec<ReferrerRecord>, DbError> {
+        let rows = sqlx::query(
+            "SELECT m.digest, m.media_type, m.size_bytes, m.artifact_type, m.annotations
+             FROM repositories r JOIN manifests m ON m.repository_id = r.id
+             WHERE r.name = $1 AND m.subject = $2 AND m.digest > $3
+               AND ($4 = '' OR m.artifact_type = $4)
+             ORDER BY m.digest LIMIT $5",
+        )
+        .bind(repository.as_str())
+        .bind(subject.to_string())
+        .bind(last)
+        .bind(artifact_type.unwrap_or_default())
+        .bind(i64::from(limit))
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter().map(referrer).collect()
+    }
+}
+
+fn referrer(row: &AnyRow) -> Result<ReferrerRecord, DbError> {
+    Ok(ReferrerRecord {
+        digest: parsed(row, "digest")?,
+        media_type: row.try_get("media_type")?,
+        size_bytes: size(row, "size_bytes")?,
+        artifact_type: row.try_get("artifact_type")?,
+        annotations: row.try_get("annotations")?,
+    })
+}
+
+async fn upsert(
+    connection: &mut AnyConnection,
+    repository_id: i64,
+    manifest: &NewManifest<'_>,
+) -> Result<(), DbError> {
+    // The same digest is the same bytes; only when it was last pushed and what
+    // the client calls it can differ.
+    sqlx::query(
+        "INSERT INTO manifests (repository_id, digest, media_type, size_bytes, content,
+                                subject, artifact_type, annotations, pushed_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+         ON CONFLICT (repository_id, digest) DO UPDATE
+         SET media_type = excluded.media_type, pushed_at = excluded.pushed_at",
+    )
+    .bind(repository_id)
+    .bind(manifest.digest.to_string())
+    .bind(manifest.media_type)
+    .bind(stored(manifest.content.len() as u64))
+    .bind(manifest.content.to_vec())
+    .bind(manifest.subject.map(ToString::to_string))
+    .bind(manifest.artifact_type)
+    .bind(manifest.annotations)
+    .bind(now_ms())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn insert_references(
+    connection: &mut AnyConnection,
+    repository_id: i64,
+    manifest: &NewManifest<'_>,
+) -> Result<(), DbError> {
+    let blobs = manifest.blobs.iter().map(|digest| (digest, "blob"));
+    let manifests = manifest.manifests.iter().map(|digest| (digest, "manifest"));
+    for (target, kind) in blobs.chain(manifests) {
+        sqlx::query(
+            "INSERT INTO manifest_references
+               (repository_id, manifest_digest, target_digest, target_kind)
+             VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+        )
+        .bind(repository_id)
+        .bind(manifest.digest.to_string())
+        .bind(target.to_string())
+        .bind(kind)
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+/// What a stored manifest leads to and its repository lacks.
+async fn missing_targets(
+    connection: &mut AnyConnection,
+    repository_id: i64,
+    digest: &Digest,
+) -> Result<Vec<Digest>, DbError> {
+    let rows = sqlx::query(
+        "SELECT f.target_digest FROM manifest_references f
+         WHERE f.repository_id = $1 AND f.manifest_digest = $2
+           AND (f.target_kind <> 'blob' OR NOT EXISTS (
+                SELECT 1 FROM repository_blobs l
+                WHERE l.repository_id = f.repository_id AND l.digest = f.target_digest))
+           AND (f.target_kind <> 'manifest' OR NOT EXISTS (
+                SELECT 1 FROM manifests m
+                WHERE m.repository_id = f.repository_id AND m.digest = f.target_digest))
+         ORDER BY f.target_digest",
+    )
+    .bind(repository_id)
+    .bind(digest.to_string())
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| parsed(row, "target_digest"))
+        .collect()
+}

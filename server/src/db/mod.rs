@@ -1,0 +1,95 @@
+//! The metadata: the only module that knows SQL.
+//!
+//! One file per table or pair of tables; each public method is one read or one
+//! transaction, in the registry's words. The same statements run on SQLite and
+//! PostgreSQL. Never touches bytes in the object store: a removed row leaves
+//! its objects' keys in `garbage_objects`, in the same transaction.
+
+mod blobs;
+mod connect;
+mod error;
+mod garbage;
+mod manifests;
+mod repositories;
+mod tags;
+mod uploads;
+mod write;
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+pub(crate) use blobs::{BlobRecord, CommittedBlob, DeleteBlob, MountBlob, NewBlob, Segment};
+pub(crate) use error::DbError;
+
+pub(crate) use manifests::{ManifestRecord, NewManifest, ReferrerRecord};
+pub(crate) use uploads::{Advance, UploadRecord};
+
+use sqlx::AnyPool;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+/// Which of the two databases this is; few statements need to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Sqlite,
+    Postgres,
+}
+
+/// The database; cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Database {
+    kind: Kind,
+    readers: AnyPool,
+    writer: Arc<write::Writer>,
+}
+
+impl Database {
+    /// Starts a change; dropping it undoes it.
+    async fn begin(&self) -> Result<write::Write, DbError> {
+        self.writer.begin().await
+    }
+}
+
+/// Milliseconds since 1970, the unit of every time in the schema.
+fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+/// Repeats a transaction that lost against another one. The loser is chosen
+/// fresh each time, so a handful of attempts is plenty.
+async fn retrying<T, F, Fut>(attempt: F) -> Result<T, DbError>
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Result<T, DbError>>,
+{
+    let mut left = 8;
+    loop {
+        match attempt().await {
+            Err(error) if error.is_conflict() && left > 0 => left -= 1,
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Reads a column whose text has a grammar.
+fn parsed<T: FromStr>(row: &AnyRow, column: &'static str) -> Result<T, DbError> {
+    let text: String = row.try_get(column)?;
+    text.parse().map_err(|_| DbError::Corrupt {
+        what: column,
+        value: text,
+    })
+}
+
+/// Reads a column that counts bytes.
+fn size(row: &AnyRow, column: &'static str) -> Result<u64, DbError> {
+    let value: i64 = row.try_get(column)?;
+    u64::try_from(value).map_err(|_| DbError::Corrupt {
+        what: column,
+        value: value.to_string(),
+    })
+}
+
+/// A byte count as the database holds it.
+fn stored(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,255 @@
+//! Tables `uploads` and `upload_segments`: sessions under way.
+//!
+//! A session moves by compare-and-set on its offset, so two requests that race
+//! for the same session cannot both append.
+
+use hythe_oci::{Algorithm, RepositoryName};
+use sqlx::AnyConnection;
+use sqlx::Row as _;
+
+use super::blobs::{Segment, segment};
+use super::{Database, DbError, garbage, now_ms, parsed, repositories, retrying, size, stored};
+
+/// A session as it stands.
+#[derive(Clone, Debug)]
+pub(crate) struct UploadRecord {
+    pub(crate) algorithm: Algorithm,
+    pub(crate) offset_bytes: u64,
+    /// The digest's state over the bytes so far.
+    pub(crate) hash_state: Vec<u8>,
+    /// The objects that hold them, in order.
+    pub(crate) segments: Vec<Segment>,
+}
+
+/// Bytes that were stored durably and are to be added to a session.
+#[derive(Clone, Debug)]
+pub(crate) struct Advance<'a> {
+    pub(crate) upload: &'a str,
+    /// The offset that the request found.
+    pub(crate) from_bytes: u64,
+    pub(crate) segments: &'a [Segment],
+    pub(crate) hash_state: &'a [u8],
+}
+
+impl Database {
+    /// Opens a session (end-4a, end-4c).
+    pub(crate) async fn create_upload(
+        &self,
+        id: &str,
+        repository: &RepositoryName,
+        algorithm: Algorithm,
+        hash_state: &[u8],
+    ) -> Result<(), DbError> {
+        retrying(|| async {
+            let mut write = self.begin().await?;
+            let connection = write.connection()?;
+            let repository_id = repositories::ensure(connection, repository).await?;
+            let now = now_ms();
+            sqlx::query(
+                "INSERT INTO uploads
+                   (id, repository_id, algorithm, offset_bytes, hash_state, started_at, updated_at)
+                 VALUES ($1, $2, $3, 0, $4, $5, $6)",
+            )
+            .bind(id)
+            .bind(repository_id)
+            .bind(algorithm.to_string())
+            .bind(hash_state)
+            .bind(now)
+            .bind(now)
+            .execute(connection)
+            .await?;
+            write.commit().await
+        })
+        .await
+    }
+
+    /// The session, if this repository has it.
+    pub(crate) async fn find_upload(
+        &self,
+        repository: &RepositoryName,
+        id: &str,
+    ) -> Result<Option<UploadRecord>, DbError> {
+        let row = sqlx::query(
+            "SELECT u.algorithm, u.offset_bytes, u.hash_state FROM uploads u
+             JOIN repositories r ON r.id = u.repository_id
+             WHERE u.id = $1 AND r.name = $2",
+        )
+        .bind(id)
+        .bind(repository.as_str())
+        .fetch_optional(&self.readers)
+        .await?;
+        let Some(row) = row else {
+            return Ok(None);
+        };
+        let segments = sqlx::query(
+            "SELECT object_key, size_bytes FROM upload_segments
+             WHERE upload_id = $1 ORDER BY position",
+        )
+        .bind(id)
+        .fetch_all(&self.readers)
+        .await?;
+        Ok(Some(UploadRecord {
+            algorithm: parsed(&row, "algorithm")?,
+            offset_bytes: size(&row, "offset_bytes")?,
+            hash_state: row.try_get("hash_state")?,
+            segments: segments.iter().map(segment).collect::<Result<_, _>>()?,
+        }))
+    }
+
+    /// Adds stored bytes to a session; false when it is gone or moved on
+    /// meanwhile.
+    pub(crate) async fn advance_upload(&self, advance: &Advance<'_>) -> Result<bool, DbError> {
+        retrying(|| async {
+            let mut write = self.begin().await?;
+            let connection = write.connection()?;
+            let added: u64 = advance
+                .segments
+                .iter()
+                .map(|segment| segment.size_bytes)
+                .sum();
+            let moved = sqlx::query(
+                "UPDATE uploads SET offset_bytes = $1, hash_state = $2, updated_at = $3
+                 WHERE id = $4 AND offset_bytes = $5",
+            )
+            .bind(stored(advance.from_bytes + added))
+            .bind(advance.hash_state)
+            .bind(now_ms())
+            .bind(advance.upload)
+            .bind(stored(advance.from_bytes))
+            .execute(&mut *connection)
+            .await?;
+            if moved.rows_affected() == 0 {
+                return Ok(false);
+            }
+            let mut position = advance.from_bytes;
+            for segment in advance.segments {
+                sqlx::query(
+                    "INSERT INTO upload_segments (upload_id, position, object_key, size_bytes)
+                     VALUES ($1, $2, $3, $4)",
+                )
+                .bind(advance.upload)
+                .bind(stored(position))
+                .bind(segment.object_key.as_str())
+                .bind(stored(segment.size_bytes))
+                .execute(&mut *connection)
+                .await?;
+                position += segment.size_bytes;
+            }
+            write.commit().await?;
+            Ok(true)
+        })
+        .await
+    }
+
+    /// Ends a session without a blob (end-14); its objects become garbage.
+    /// `None` when there is no such session.
+    pub(crate) async fn cancel_upload(
+        &self,
+        repository: &RepositoryName,
+        id: &str,
+    ) -> Result<Option<Vec<String>>, DbError> {
+        retrying(|| async {
+            let mut write = self.begin().await?;
+            let connection = write.connection()?;
+            let Some(repository_id) = repositories::find(connection, repository).await? else {
+                return Ok(None);
+            };
+            let Some(keys) = drop_session(connection, repository_id, id).await? else {
+                return Ok(None);
+            };
+            write.commit().await?;
+            Ok(Some(keys))
+        })
+        .await
+    }
+
+    /// Ends up to `limit` sessions without news since `before_ms`; the number
+    /// that were ended.
+    pub(crate) async fn expire_uploads(&self, before_ms: i64, limit: u32) -> Result<u64, DbError> {
+        retrying(|| async {
+            let mut write = self.begin().await?;
+            let connection = write.connection()?;
+            let stale =
+                sqlx::query("SELECT id, repository_id FROM uploads WHERE updated_at < $1 LIMIT $2")
+                    .bind(before_ms)
+                    .bind(i64::from(limit))
+                    .fetch_all(&mut *connection)
+                    .await?;
+            let mut ended = 0;
+            for row in &stale {
+                let id: String = row.try_get("id")?;
+                if drop_session(connection, row.try_get("repository_id")?, &id)
+                    .await?
+                    .is_some()
+                {
+                    ended += 1;
+                }
+            }
+            write.commit().await?;
+            Ok(ended)
+        })
+        .await
+    }
+}
+
+/// Ends a session that stands at `offset_bytes` and hands its objects over;
+/// `None` when it is gone or elsewhere.
+pub(super) async fn take(
+    connection: &mut AnyConnection,
+    repository_id: i64,
+    id: &str,
+    offset_bytes: u64,
+) -> Result<Option<Vec<Segment>>, DbError> {
+    let segments = session_segments(connection, id).await?;
+    let taken = sqlx::query(
+        "DELETE FROM uploads WHERE id = $1 AND repository_id = $2 AND offset_bytes = $3",
+    )
+    .bind(id)
+    .bind(repository_id)
+    .bind(stored(offset_bytes))
+    .execute(connection)
+    .await?;
+    Ok((taken.rows_affected() == 1).then_some(segments))
+}
+
+async fn drop_session(
+    connection: &mut AnyConnection,
+    repository_id: i64,
+    id: &str,
+) -> Result<Option<Vec<String>>, DbError> {
+    // Takes the row's lock, so that no segment joins after they are listed.
+    let locked = sqlx::query(
+        "UPDATE uploads SET updated_at = updated_at WHERE id = $1 AND repository_id = $2",
+    )
+    .bind(id)
+    .bind(repository_id)
+    .execute(&mut *connection)
+    .await?;
+    if locked.rows_affected() == 0 {
+        return Ok(None);
+    }
+    let keys: Vec<String> = session_segments(connection, id)
+        .await?
+        .into_iter()
+        .map(|segment| segment.object_key)
+        .collect();
+    sqlx::query("DELETE FROM uploads WHERE id = $1")
+        .bind(id)
+        .execute(&mut *connection)
+        .await?;
+    garbage::queue(connection, &keys).await?;
+    Ok(Some(keys))
+}
+
+async fn session_segments(
+    connection: &mut AnyConnection,
+    id: &str,
+) -> Result<Vec<Segment>, DbError> {
+    let rows = sqlx::query(
+        "SELECT object_key, size_bytes FROM upload_segments WHERE upload_id = $1 ORDER BY position",
+    )
+    .bind(id)
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(segment).collect()
+}

@@ -1,0 +1,255 @@
+//! Transactions that change something.
+//!
+//! PostgreSQL gets one transaction per change. SQLite has one writer and pays
+//! one fsync per commit, so changes that arrive together share one:
+//!
+//! ```text
+//! begin: lock, BEGIN if none is open, SAVEPOINT    ... statements ...
+//! commit: RELEASE, unlock, wait ──┐
+//! another begin ... commit: wait ─┤
+//! committer: lock (queued behind them), COMMIT, answer all who wait
+//! ```
+//!
+//! The lock is first come, first served: the committer queues up behind every
+//! change that was already waiting, and all of those are in its commit. A
+//! change is never acknowledged before the commit that holds it. One that is
+//! dropped half-way leaves its savepoint open, and whoever holds the lock next
+//! rolls it back.
+
+use std::sync::{Arc, Weak};
+
+use sqlx::AnyConnection;
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyPool, Transaction};
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard, oneshot};
+
+use super::DbError;
+
+/// Where changes begin.
+#[derive(Debug)]
+pub(super) enum Writer {
+    Sqlite(Batches),
+    Postgres(AnyPool),
+}
+
+/// One change: all of it happens, or none.
+#[derive(Debug)]
+pub(super) enum Write {
+    Sqlite(BatchedWrite),
+    Postgres(Transaction<'static, Any>),
+}
+
+impl Writer {
+    /// A writer over a pool of one connection.
+    pub(super) fn sqlite(pool: AnyPool) -> Self {
+        Self::Sqlite(Batches::new(pool))
+    }
+
+    /// Starts a change. Dropping it undoes it.
+    pub(super) async fn begin(&self) -> Result<Write, DbError> {
+        match self {
+            Self::Postgres(pool) => Ok(Write::Postgres(pool.begin().await?)),
+            Self::Sqlite(batches) => Ok(Write::Sqlite(batches.begin().await?)),
+        }
+    }
+}
+
+impl Write {
+    /// The connection to run this change's statements on.
+    pub(super) fn connection(&mut self) -> Result<&mut AnyConnection, DbError> {
+        match self {
+            Self::Postgres(transaction) => Ok(&mut *transaction),
+            Self::Sqlite(write) => write.batch()?.connection(),
+        }
+    }
+
+    /// Returns once the change is durable.
+    pub(super) async fn commit(self) -> Result<(), DbError> {
+        match self {
+            Self::Postgres(transaction) => Ok(transaction.commit().await?),
+            Self::Sqlite(write) => write.commit().await,
+        }
+    }
+}
+
+/// The one connection that writes to SQLite, and the task that commits on it.
+#[derive(Debug)]
+pub(super) struct Batches {
+    batch: Arc<Mutex<Batch>>,
+    work: Arc<Notify>,
+}
+
+impl Batches {
+    fn new(pool: AnyPool) -> Self {
+        let batch = Arc::new(Mutex::new(Batch {
+            pool,
+            connection: None,
+            open: false,
+            savepoint: false,
+            waiting: Vec::new(),
+        }));
+        let work = Arc::new(Notify::new());
+        tokio::spawn(commit_batches(Arc::downgrade(&batch), Arc::clone(&work)));
+        Self { batch, work }
+    }
+
+    async fn begin(&self) -> Result<BatchedWrite, DbError> {
+        let mut batch = Arc::clone(&self.batch).lock_owned().await;
+        batch.join().await?;
+        Ok(BatchedWrite {
+            batch: Some(batch),
+            work: Arc::clone(&self.work),
+        })
+    }
+}
+
+impl Drop for Batches {
+    fn drop(&mut self) {
+        // The committer notices that the batch is gone and ends.
+        self.work.notify_one();
+    }
+}
+
+/// A change inside a batch; holds the lock until it is released.
+#[derive(Debug)]
+pub(super) struct BatchedWrite {
+    batch: Option<OwnedMutexGuard<Batch>>,
+    work: Arc<Notify>,
+}
+
+impl BatchedWrite {
+    fn batch(&mut self) -> Result<&mut Batch, DbError> {
+        self.batch
+            .as_deref_mut()
+            .ok_or_else(|| DbError::Commit("the change was already committed".to_owned()))
+    }
+
+    async fn commit(mut self) -> Result<(), DbError> {
+        let (answer, answered) = oneshot::channel();
+        self.batch()?.leave(answer).await?;
+        drop(self);
+        match answered.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(reason)) => Err(DbError::Commit(reason)),
+            Err(_) => Err(DbError::Commit("the committer is gone".to_owned())),
+        }
+    }
+}
+
+impl Drop for BatchedWrite {
+    fn drop(&mut self) {
+        self.batch = None;
+        self.work.notify_one();
+    }
+}
+
+#[derive(Debug)]
+struct Batch {
+    pool: AnyPool,
+    /// `None` before the first change and after a connection was given up.
+    connection: Option<PoolConnection<Any>>,
+    /// Whether a transaction is open.
+    open: bool,
+    /// Whether a savepoint is open in it. Seen by anyone but its owner, it
+    /// belongs to a change that was dropped.
+    savepoint: bool,
+    waiting: Vec<oneshot::Sender<Result<(), String>>>,
+}
+
+impl Batch {
+    fn connection(&mut self) -> Result<&mut AnyConnection, DbError> {
+        match &mut self.connection {
+            Some(connection) => Ok(&mut *connection),
+            None => Err(DbError::Commit("the connection was given up".to_owned())),
+        }
+    }
+
+    async fn run(&mut self, statement: &'static str) -> Result<(), DbError> {
+        sqlx::raw_sql(statement).execute(self.connection()?).await?;
+        Ok(())
+    }
+
+    /// Opens a savepoint for one change, and a transaction if there is none.
+    async fn join(&mut self) -> Result<(), DbError> {
+        self.undo_abandoned().await?;
+        if self.connection.is_none() {
+            self.connection = Some(self.pool.acquire().await?);
+        }
+        if !self.open {
+            // IMMEDIATE: a writer in another process is waited for here, not
+            // in the middle of a change.
+            self.run("BEGIN IMMEDIATE").await?;
+            self.open = true;
+        }
+        self.savepoint = true;
+        self.run("SAVEPOINT change").await
+    }
+
+    /// Makes the change part of the batch, to be answered when that commits.
+    async fn leave(&mut self, answer: oneshot::Sender<Result<(), String>>) -> Result<(), DbError> {
+        // Both before the statement: should this future be dropped while it
+        // runs, the change counts as made, and nobody rolls it back.
+        self.savepoint = false;
+        self.waiting.push(answer);
+        let released = self.run("RELEASE change").await;
+        if released.is_err() {
+            self.fail("a change could not be released").await;
+        }
+        released
+    }
+
+    async fn undo_abandoned(&mut self) -> Result<(), DbError> {
+        if !self.savepoint {
+            return Ok(());
+        }
+        self.savepoint = false;
+        let undone = self.run("ROLLBACK TO change; RELEASE change").await;
+        if undone.is_err() {
+            self.fail("an abandoned change could not be undone").await;
+        }
+        undone
+    }
+
+    async fn commit(&mut self) {
+        if self.undo_abandoned().await.is_err() || !self.open {
+            return;
+        }
+        match self.run("COMMIT").await {
+            Ok(()) => {
+                self.open = false;
+                for answer in self.waiting.drain(..) {
+                    // A caller that went away needs no answer.
+                    drop(answer.send(Ok(())));
+                }
+            }
+            Err(error) => {
+                self.fail(&crate::db::error::chain(&error)).await;
+            }
+        }
+    }
+
+    /// Gives the whole batch up and tells everyone in it.
+    async fn fail(&mut self, reason: &str) {
+        self.open = false;
+        self.savepoint = false;
+        if self.run("ROLLBACK").await.is_err()
+            && let Some(connection) = self.connection.take()
+            && let Err(error) = connection.close().await
+        {
+            tracing::debug!(%error, "a database connection closed badly");
+        }
+        for answer in self.waiting.drain(..) {
+            drop(answer.send(Err(reason.to_owned())));
+        }
+    }
+}
+
+async fn commit_batches(batch: Weak<Mutex<Batch>>, work: Arc<Notify>) {
+    loop {
+        work.notified().await;
+        let Some(batch) = batch.upgrade() else {
+            return;
+        };
+        batch.lock_owned().await.commit().await;
+    }
+}

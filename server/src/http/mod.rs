@@ -1,0 +1,45 @@
+//! The distribution API over HTTP: the only module that knows HTTP.
+//!
+//! A request becomes a [`route::Route`] and typed headers at the door; thin
+//! handlers, one file per resource, call the registry; `error` is the one place
+//! where an error meets a status code.
+
+mod answer;
+mod blobs;
+mod body;
+mod error;
+mod health;
+mod listings;
+mod manifests;
+mod metrics;
+mod query;
+mod range;
+mod route;
+mod router;
+mod serve;
+mod uploads;
+
+use std::sync::Arc;
+
+pub(crate) use metrics::install as install_metrics;
+pub(crate) use serve::Listener;
+
+use crate::config::HttpConfig;
+use crate::registry::Registry;
+
+/// What handlers work with; cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Api {
+    registry: Registry,
+    config: Arc<HttpConfig>,
+}
+
+impl Api {
+    /// The API of a registry.
+    pub(crate) fn new(registry: Registry, config: HttpConfig) -> Self {
+        Self {
+            registry,
+            config: Arc::new(config),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Every route on one screen, and what every request has in common: its one
+//! line in the log, its metrics, its version header.
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, State};
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{HeaderValue, Request};
+
+use super::answer::API_VERSION;
+use super::error::ApiError;
+use super::metrics::Observed;
+use super::route::Route;
+use super::{Api, blobs, health, listings, manifests, uploads};
+
+/// The whole service. One handler takes every request: where a repository's
+/// name ends in a path is decided by [`Route::parse`].
+pub(crate) fn router(api: Api) -> Router {
+    Router::new()
+        .fallback(serve)
+        .with_state(api)
+        .layer(tower_http::catch_panic::CatchPanicLayer::new())
+}
+
+async fn serve(State(api): State<Api>, request: Request<Body>) -> Response {
+    let client = request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|info| info.0);
+    let route = Route::parse(request.method(), request.uri().path());
+    let name = route.as_ref().map_or("none", Route::name);
+    let observed = Observed::new(name, &request, client);
+    let versioned = request.uri().path().starts_with("/v2");
+    let outcome = match route {
+        Ok(route) => dispatch(&api, route, request.into_parts()).await,
+        Err(error) => Err(error.into()),
+    };
+    let mut response = outcome.unwrap_or_else(IntoResponse::into_response);
+    if versioned {
+        response
+            .headers_mut()
+            .insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+    }
+    observed.answered(response)
+}
+
+async fn dispatch(
+    api: &Api,
+    route: Route,
+    (request, body): (Parts, Body),
+) -> Result<Response, ApiError> {
+    match route {
+        Route::Ping => Ok(health::ping()),
+        Route::GetBlob(name, digest) => blobs::get(api, &name, &digest, &request).await,
+        Route::HeadBlob(name, digest) => blobs::head(api, &name, &digest, &request).await,
+        Route::DeleteBlob(name, digest) => blobs::delete(api, &name, &digest).await,
+        Route::GetManifest(name, reference) => {
+            manifests::get(api, &name, &reference, &request).await
+        }
+        Route::HeadManifest(name, reference) => {
+            manifests::head(api, &name, &reference, &request).await
+        }
+        Route::PutManifest(name, reference) => {
+            manifests::put(api, name, reference, (request, body)).await
+        }
+        Route::DeleteManifest(name, reference) => manifests::delete(api, &name, &reference).await,
+        Route::StartUpload(name) => uploads::start(api, name, (request, body)).await,
+        Route::UploadStatus(name, id) => uploads::status(api, &name, id).await,
+        Route::AppendChunk(name, id) => uploads::append(api, name, id, (request, body)).await,
+        Route::CompleteUpload(name, id) => uploads::complete(api, name, id, (request, body)).await,
+        Route::CancelUpload(name, id) => uploads::cancel(api, &name, id).await,
+        Route::ListTags(name) => listings::tags(api, &name, &request).await,
+        Route::ListReferrers(name, digest) => {
+            listings::referrers(api, &name, &digest, &request).await
+        }
+        Route::ListRepositories => listings::repositories(api, &request).await,
+        Route::Health => Ok(health::health()),
+        Route::Ready => health::ready(api).await,
+        Route::Metrics => Ok(health::metrics()),
+    }
+}

@@ -1,0 +1,84 @@
+//! Work beside requests: ending stale uploads, collecting garbage.
+//!
+//! Each run is a call into the registry; what is decided there is safe to
+//! interrupt anywhere and to run on several replicas at once.
+
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::config::JobsConfig;
+use crate::registry::gc::Policy;
+use crate::registry::{Registry, RegistryError};
+
+/// The jobs of a running registry; dropping it stops them.
+#[derive(Debug)]
+pub(crate) struct Jobs {
+    _tasks: JoinSet<()>,
+}
+
+impl Jobs {
+    /// Starts what the configuration asks for.
+    pub(crate) fn start(registry: &Registry, config: &JobsConfig) -> Self {
+        let mut tasks = JoinSet::new();
+        if let Some(every) = config.gc_interval {
+            tasks.spawn(repeat(every, registry.clone(), config.clone()));
+        }
+        Self { _tasks: tasks }
+    }
+}
+
+async fn repeat(every: Duration, registry: Registry, config: JobsConfig) {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = run(&registry, &config).await {
+            tracing::warn!(
+                error = chain(&error),
+                "a collection did not finish; the next one goes on"
+            );
+            metrics::counter!("hythe_gc_failures_total").increment(1);
+        }
+    }
+}
+
+async fn run(registry: &Registry, config: &JobsConfig) -> Result<(), RegistryError> {
+    let started = Instant::now();
+    let expired = registry.expire_uploads(config.upload_expire).await?;
+    let collected = registry
+        .collect(Policy {
+            grace: config.gc_grace,
+            untagged_manifests: config.gc_untagged_manifests,
+        })
+        .await?;
+    let seconds = started.elapsed().as_secs_f64();
+    tracing::info!(
+        uploads = expired,
+        manifests = collected.manifests,
+        links = collected.links,
+        blobs = collected.blobs,
+        bytes = collected.blob_bytes,
+        objects = collected.objects,
+        seconds,
+        "garbage collected"
+    );
+    metrics::counter!("hythe_gc_runs_total").increment(1);
+    metrics::counter!("hythe_gc_blobs_total").increment(collected.blobs);
+    metrics::counter!("hythe_gc_bytes_total").increment(collected.blob_bytes);
+    metrics::counter!("hythe_gc_objects_total").increment(collected.objects);
+    metrics::histogram!("hythe_gc_duration_seconds").record(seconds);
+    Ok(())
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        next = source.source();
+    }
+    text
+}

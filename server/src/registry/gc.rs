@@ -1,0 +1,227 @@
+//! Garbage collection, while everything else goes on.
+//!
+//! ```text
+//! manifests that nothing leads to    (only when asked for)
+//!   -> links that no manifest uses   row by row, each looked at again
+//!     -> blobs that no repository shows            in its own transaction
+//!       -> objects that no row names
+//! ```
+//!
+//! Each step is one short transaction that leaves the registry whole, so a
+//! crash between any two loses nothing and the next run goes on. Nothing
+//! younger than the grace period goes, so that a push in progress keeps its
+//! blobs; objects wait that long too, for the sake of whoever is reading them.
+
+use std::time::Duration;
+
+use futures_util::TryStreamExt as _;
+use hythe_oci::{Digest, RepositoryName};
+
+use super::{Registry, RegistryError};
+
+/// Rows that are looked at together.
+const BATCH: u32 = 500;
+
+/// What a run may collect.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Policy {
+    /// Nothing younger goes.
+    pub(crate) grace: Duration,
+    /// Whether manifests go that no tag, index or subject leads to.
+    pub(crate) untagged_manifests: bool,
+}
+
+/// What a run did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Collected {
+    pub(crate) manifests: u64,
+    pub(crate) links: u64,
+    pub(crate) blobs: u64,
+    /// The size of those blobs.
+    pub(crate) blob_bytes: u64,
+    pub(crate) objects: u64,
+}
+
+/// One thing that a run would remove now, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Finding {
+    /// A manifest that no tag, index or subject leads to.
+    Manifest {
+        /// Where.
+        repository: RepositoryName,
+        /// Which.
+        digest: Digest,
+    },
+    /// A blob that its repository shows and no manifest there uses.
+    Link {
+        /// Where.
+        repository: RepositoryName,
+        /// Which.
+        digest: Digest,
+    },
+    /// A blob that no repository shows.
+    Blob {
+        /// Which.
+        digest: Digest,
+        /// How much it holds.
+        size_bytes: u64,
+    },
+    /// An object that no row names.
+    Object {
+        /// Its key in the store.
+        key: String,
+    },
+}
+
+impl Registry {
+    /// Removes everything that nothing leads to and that is old enough.
+    pub(crate) async fn collect(&self, policy: Policy) -> Result<Collected, RegistryError> {
+        let before_ms = before(policy.grace);
+        let mut collected = Collected::default();
+        if policy.untagged_manifests {
+            for repository in self.all_repositories().await? {
+                collected.manifests += self.db.collect_manifests(&repository, before_ms).await?;
+            }
+        }
+        self.collect_links(before_ms, &mut collected).await?;
+        self.collect_blobs(&mut collected).await?;
+        self.collect_objects(before_ms, &mut collected).await?;
+        Ok(collected)
+    }
+
+    /// What [`Registry::collect`] would begin with, removing nothing. What only
+    /// becomes free through these is not listed.
+    pub(crate) async fn explain(&self, policy: Policy) -> Result<Vec<Finding>, RegistryError> {
+        let before_ms = before(policy.grace);
+        let mut findings = Vec::new();
+        if policy.untagged_manifests {
+            for repository in self.all_repositories().await? {
+                for digest in self
+                    .db
+                    .unreachable_manifests(&repository, before_ms)
+                    .await?
+                {
+                    let repository = repository.clone();
+                    findings.push(Finding::Manifest { repository, digest });
+                }
+            }
+        }
+        for link in self.db.unused_links(before_ms, u32::MAX).await? {
+            findings.push(Finding::Link {
+                repository: link.repository,
+                digest: link.digest,
+            });
+        }
+        for blob in self.db.unlinked_blobs(u32::MAX).await? {
+            findings.push(Finding::Blob {
+                digest: blob.digest,
+                size_bytes: blob.size_bytes,
+            });
+        }
+        for key in self.db.garbage_objects(before_ms, u32::MAX).await? {
+            findings.push(Finding::Object { key });
+        }
+        Ok(findings)
+    }
+
+    /// Drops upload sessions that nothing was heard of for `expire`; how many.
+    pub(crate) async fn expire_uploads(&self, expire: Duration) -> Result<u64, RegistryError> {
+        let mut expired = 0;
+        loop {
+            let batch = self.db.expire_uploads(before(expire), BATCH).await?;
+            expired += batch;
+            if batch < u64::from(BATCH) {
+                return Ok(expired);
+            }
+        }
+    }
+
+    /// Finds objects that were written and never named: a crash between the
+    /// bytes and the row. Walks the whole store; how many were queued.
+    pub(crate) async fn audit_objects(&self, grace: Duration) -> Result<u64, RegistryError> {
+        let mut listing = self.store.list(before(grace));
+        let mut queued = 0;
+        while let Some((key, _)) = listing.try_next().await? {
+            if !self.db.names_object(&key).await? {
+                self.db.queue_garbage(&[key]).await?;
+                queued += 1;
+            }
+        }
+        Ok(queued)
+    }
+
+    async fn collect_links(
+        &self,
+        before_ms: i64,
+        collected: &mut Collected,
+    ) -> Result<(), RegistryError> {
+        loop {
+            let candidates = self.db.unused_links(before_ms, BATCH).await?;
+            let mut removed = 0;
+            for candidate in &candidates {
+                removed += u64::from(self.db.collect_link(candidate, before_ms).await?);
+            }
+            collected.links += removed;
+            // A batch of which nothing went is in use again; it would only come
+            // back.
+            if removed == 0 || candidates.len() < BATCH as usize {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn collect_blobs(&self, collected: &mut Collected) -> Result<(), RegistryError> {
+        loop {
+            let candidates = self.db.unlinked_blobs(BATCH).await?;
+            let mut removed = 0;
+            for candidate in &candidates {
+                if self.db.collect_blob(&candidate.digest).await? {
+                    removed += 1;
+                    collected.blob_bytes += candidate.size_bytes;
+                }
+            }
+            collected.blobs += removed;
+            if removed == 0 || candidates.len() < BATCH as usize {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn collect_objects(
+        &self,
+        before_ms: i64,
+        collected: &mut Collected,
+    ) -> Result<(), RegistryError> {
+        loop {
+            let keys = self.db.garbage_objects(before_ms, BATCH).await?;
+            let asked = keys.len();
+            let gone = self.store.delete(keys).await;
+            self.db.forget_garbage(&gone).await?;
+            collected.objects += gone.len() as u64;
+            if gone.is_empty() || asked < BATCH as usize {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn all_repositories(&self) -> Result<Vec<RepositoryName>, RegistryError> {
+        let mut names: Vec<RepositoryName> = Vec::new();
+        loop {
+            let last = names.last().map(ToString::to_string).unwrap_or_default();
+            let page = self.db.list_repositories(&last, BATCH).await?;
+            let more = page.len() == BATCH as usize;
+            names.extend(page);
+            if !more {
+                return Ok(names);
+            }
+        }
+    }
+}
+
+/// The time `age` ago, in milliseconds since 1970.
+fn before(age: Duration) -> i64 {
+    let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+    jiff::Timestamp::now()
+        .as_millisecond()
+        .saturating_sub(age_ms)
+}

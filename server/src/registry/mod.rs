@@ -1,0 +1,58 @@
+//! The rules, in the words of the distribution specification.
+//!
+//! One file per noun. Here is decided what is accepted, what becomes visible
+//! and when; `db` and `blob_store` below do as they are told, `http` above
+//! translates. Knows neither HTTP nor SQL nor object stores.
+
+mod blob;
+mod catalog;
+mod error;
+pub(crate) mod gc;
+mod ingest;
+mod manifest;
+mod referrers;
+mod upload;
+
+use std::sync::Arc;
+
+pub(crate) use blob::Mounted;
+pub(crate) use error::RegistryError;
+pub(crate) use ingest::{BodyError, Incoming};
+pub(crate) use manifest::{Manifest, PushManifest, PushedManifest};
+pub(crate) use referrers::Referrer;
+pub(crate) use upload::{Chunk, UploadId, UploadSession};
+
+use crate::blob_store::BlobStore;
+use crate::config::RulesConfig;
+use crate::db::Database;
+
+/// The registry; cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Registry {
+    db: Database,
+    store: BlobStore,
+    rules: Arc<RulesConfig>,
+}
+
+impl Registry {
+    /// A registry over its two stores.
+    pub(crate) fn new(db: Database, store: BlobStore, rules: RulesConfig) -> Self {
+        Self {
+            db,
+            store,
+            rules: Arc::new(rules),
+        }
+    }
+
+    /// What it accepts.
+    pub(crate) fn rules(&self) -> &RulesConfig {
+        &self.rules
+    }
+
+    /// Fails when the database or the store does not answer.
+    pub(crate) async fn ping(&self) -> Result<(), RegistryError> {
+        self.db.ping().await?;
+        self.store.ping().await?;
+        Ok(())
+    }
+}

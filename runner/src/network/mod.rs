@@ -9,6 +9,7 @@
 //! except for the one accept rule per bridge that a foreign `FORWARD` policy of `DROP` makes
 //! necessary.
 
+mod dns;
 mod driver;
 mod endpoint;
 mod error;

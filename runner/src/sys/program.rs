@@ -1,11 +1,14 @@
 //! Running another program to its end.
 
 use std::ffi::OsStr;
-use std::io;
-use std::process::Stdio;
+use std::io::{self, Write as _};
+use std::os::fd::AsFd;
+use std::process::{Output, Stdio};
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
+
+use super::netns::in_netns;
 
 /// What a program left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,10 +38,44 @@ pub async fn run<A: AsRef<OsStr>>(program: &str, args: &[A], input: &str) -> io:
         }
     };
     let ((), output) = tokio::join!(feed, child.wait_with_output());
-    let output = output?;
-    Ok(Finished {
-        success: output.status.success(),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    output.map(Finished::from)
+}
+
+/// Like [`run`], in another network namespace.
+///
+/// A child has the namespaces of the thread that made it, so a short-lived thread makes this one.
+pub async fn run_in_netns<N>(
+    netns: N,
+    program: &'static str,
+    args: &'static [&'static str],
+    input: String,
+) -> io::Result<Finished>
+where
+    N: AsFd + Send + 'static,
+{
+    in_netns(netns, move || {
+        let mut child = std::process::Command::new(program)
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // A program that ends before it has read everything says why on stderr.
+            drop(stdin.write_all(input.as_bytes()));
+        }
+        child.wait_with_output()
     })
+    .await
+    .map(Finished::from)
+}
+
+impl From<Output> for Finished {
+    fn from(output: Output) -> Self {
+        Self {
+            success: output.status.success(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
 }

@@ -124,6 +124,30 @@ impl Host {
 
     /// What a UDP server says, asked from inside.
     pub(crate) fn ask_udp(&self, server: &str) -> io::Result<String> {
+        let answer = self.exchange_udp(server, b"hello")?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+
+    /// Sends a message with its length before it and gives the answer, without its length.
+    pub(crate) fn exchange_tcp(&self, server: &str, message: &[u8]) -> io::Result<Vec<u8>> {
+        let server: SocketAddr = server.parse().unwrap();
+        let mut framed = u16::try_from(message.len()).unwrap().to_be_bytes().to_vec();
+        framed.extend_from_slice(message);
+        self.run(move || {
+            let mut stream = TcpStream::connect_timeout(&server, PATIENCE)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.write_all(&framed)?;
+            let mut length = [0; 2];
+            stream.read_exact(&mut length)?;
+            let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
+            stream.read_exact(&mut answer)?;
+            Ok(answer)
+        })
+    }
+
+    /// Sends a datagram and gives the answer.
+    pub(crate) fn exchange_udp(&self, server: &str, message: &[u8]) -> io::Result<Vec<u8>> {
+        let message = message.to_vec();
         let server: SocketAddr = server.parse().unwrap();
         self.run(move || {
             let any = if server.is_ipv4() {
@@ -134,10 +158,10 @@ impl Host {
             let socket = UdpSocket::bind(any)?;
             socket.set_read_timeout(Some(PATIENCE))?;
             socket.connect(server)?;
-            socket.send(b"hello")?;
-            let mut buffer = [0; 100];
+            socket.send(&message)?;
+            let mut buffer = [0; 1500];
             let n_bytes = socket.recv(&mut buffer)?;
-            Ok(String::from_utf8_lossy(&buffer[..n_bytes]).into_owned())
+            Ok(buffer[..n_bytes].to_vec())
         })
     }
 

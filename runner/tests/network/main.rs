@@ -12,5 +12,6 @@ mod host;
 mod support;
 
 mod bridge;
+mod names;
 mod published;
 mod restart;

@@ -84,7 +84,14 @@ impl Networks {
     /// Forgets the endpoint and gives its ports back to this host's programs.
     async fn part(&self, endpoint: &Endpoint) -> Option<Joined> {
         // From here on a rewrite of the rules leaves its ports out.
-        let mut joined = self.state().joined.remove(&endpoint.id)?;
+        let mut joined = {
+            let mut state = self.state();
+            let joined = state.joined.remove(&endpoint.id)?;
+            if !state.sees_names(&endpoint.container) {
+                state.name_servers.remove(&endpoint.container);
+            }
+            joined
+        };
         ports::close(&mut joined.held).await;
         Some(joined)
     }
@@ -225,7 +232,11 @@ impl Networks {
             held,
         };
         self.state().joined.insert(endpoint.id.clone(), joined);
-        if let Err(error) = self.publish(&mappings).await {
+        let served = async {
+            self.publish(&mappings).await?;
+            self.serve_names(endpoint, &request.netns).await
+        };
+        if let Err(error) = served.await {
             undo(self.detach(endpoint).await);
             return Err(error);
         }

@@ -1,11 +1,12 @@
 //! The networks of one agent, and the only door to this folder.
 //!
 //! One verb per file: [`open`](self::open), `create` (and remove), `attach` (and detach);
-//! `rules` keeps the packet filter equal to what the state says. The state is locked only
+//! `rules` and `names` keep the packet filter and the name servers equal to what the state says. The state is locked only
 //! between two awaits, never across one.
 
 mod attach;
 mod create;
+mod names;
 mod open;
 mod rules;
 
@@ -14,13 +15,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use super::dns::NameServer;
 use super::driver::{Driver, Site, driver};
 use super::firewall::Firewall;
 use super::ipam::Ipam;
 use super::link::Links;
 use super::ports::{HeldPort, Ports};
 use super::{Endpoint, Netns, NetworkError, NetworkSettings, NetworkSpec};
-use crate::spec::{EndpointId, NetworkId};
+use crate::spec::{ContainerId, EndpointId, NetworkId};
 
 /// An endpoint of a container that outlived the agent.
 #[derive(Debug, Clone)]
@@ -55,6 +57,8 @@ struct State {
     networks: BTreeMap<NetworkId, NetworkSpec>,
     ipam: Ipam,
     joined: BTreeMap<EndpointId, Joined>,
+    /// Of every container that is on a network with names.
+    name_servers: BTreeMap<ContainerId, NameServer>,
 }
 
 /// An attached container.

@@ -11,7 +11,7 @@ use super::super::driver::bridge_name;
 use super::super::link::Links;
 use super::super::ports::Target;
 use super::super::{
-    DriverName, Endpoint, NetworkError, NetworkSettings, NetworkSpec, Subnet, ipam,
+    DriverName, Endpoint, Netns, NetworkError, NetworkSettings, NetworkSpec, Subnet, ipam,
 };
 use super::{Joined, Networks, RestoredEndpoint, driver_of};
 use crate::spec::NetworkId;
@@ -40,6 +40,7 @@ impl Networks {
         this.restore_endpoints(endpoints);
         this.survey_rules().await;
         failures.extend(this.repair().await);
+        failures.extend(this.restore_names().await);
         if let Err(error) = this.remove_stale_links().await {
             failures.push(error);
         }
@@ -109,6 +110,21 @@ impl Networks {
             };
             state.joined.insert(joined.endpoint.id.clone(), joined);
         }
+    }
+
+    async fn restore_names(&self) -> Vec<NetworkError> {
+        let joined: Vec<(Endpoint, Netns)> = {
+            let state = self.state();
+            let joined = state.joined.values();
+            joined
+                .map(|joined| (joined.endpoint.clone(), joined.netns.clone()))
+                .collect()
+        };
+        let mut failures = Vec::new();
+        for (endpoint, netns) in joined {
+            failures.extend(self.serve_names(&endpoint, &netns).await.err());
+        }
+        failures
     }
 
     /// Removes veth links on our bridges that belong to nobody: what a crash between making a

@@ -39,7 +39,10 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// Answers the API on `listener` until `shutdown` resolves. Requests under way then get a moment
 /// to finish; streams are cut.
 pub async fn serve(listener: UnixListener, engine: Engine, shutdown: impl Future<Output = ()>) {
-    let router = router(engine);
+    serve_router(listener, router(engine), shutdown).await;
+}
+
+async fn serve_router(listener: UnixListener, router: Router, shutdown: impl Future<Output = ()>) {
     let connections = TaskTracker::new();
     let accept = async {
         loop {
@@ -179,4 +182,204 @@ fn add_headers(response: &mut Response) {
         SERVER,
         HeaderValue::from_static(concat!("Hythe/", env!("CARGO_PKG_VERSION"), " (linux)")),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::{get, post};
+    use futures_util::{StreamExt as _, stream};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::engine::Attached;
+    use crate::http::stream::{LineEnd, Upgrade, json_lines};
+    use crate::spec::StdStream;
+
+    /// Serves `router` until dropped.
+    struct Server {
+        directory: tempfile::TempDir,
+        task: tokio::task::JoinHandle<()>,
+    }
+
+    impl Server {
+        fn new(router: Router) -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let listener = UnixListener::bind(directory.path().join("s")).unwrap();
+            let forever = std::future::pending();
+            let task = tokio::spawn(serve_router(listener, router, forever));
+            Self { directory, task }
+        }
+
+        async fn connect(&self) -> UnixStream {
+            UnixStream::connect(self.directory.path().join("s"))
+                .await
+                .unwrap()
+        }
+
+        /// Sends a request, closes the writing side and reads the whole answer.
+        async fn ask(&self, request: &str) -> String {
+            let mut client = self.connect().await;
+            client.write_all(request.as_bytes()).await.unwrap();
+            client.shutdown().await.unwrap();
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.unwrap();
+            answer
+        }
+    }
+
+    impl Drop for Server {
+        fn drop(&mut self) {
+            self.task.abort();
+        }
+    }
+
+    async fn read_until(client: &mut UnixStream, end: &str) -> String {
+        let mut text = String::new();
+        while !text.ends_with(end) {
+            text.push(char::from(client.read_u8().await.unwrap()));
+        }
+        text
+    }
+
+    #[tokio::test]
+    async fn a_client_that_closed_its_writing_side_is_answered() {
+        let slow = async || {
+            tokio::task::yield_now().await;
+            "there"
+        };
+        let server = Server::new(Router::new().route("/slow", get(slow)));
+        let answer = server
+            .ask("GET /v1.30/slow HTTP/1.1\r\nHost: x\r\n\r\n")
+            .await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.contains("api-version: 1.50\r\n"), "{answer}");
+        assert!(answer.contains("ostype: linux\r\n"), "{answer}");
+        assert!(answer.contains("server: Hythe/"), "{answer}");
+        assert!(answer.ends_with("\r\n\r\nthere"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn versions_that_are_not_spoken_are_refused() {
+        let server = Server::new(Router::new());
+        let answer = server
+            .ask("GET /v9.99/info HTTP/1.1\r\nHost: x\r\n\r\n")
+            .await;
+        assert!(
+            answer.starts_with("HTTP/1.1 400 Bad Request\r\n"),
+            "{answer}"
+        );
+        assert!(
+            answer.contains("content-type: application/json\r\n"),
+            "{answer}"
+        );
+        let body = r#"{"message":"client version 9.99 is too new. Maximum supported API version is 1.50"}"#;
+        assert!(answer.ends_with(body), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_head_without_end_is_refused() {
+        let server = Server::new(Router::new());
+        let mut client = server.connect().await;
+        let head = format!("GET / HTTP/1.1\r\nA: {}", "x".repeat(MAX_HEAD_BYTES));
+        client.write_all(head.as_bytes()).await.unwrap();
+        let status = read_until(&mut client, "\r\n").await;
+        assert!(status.starts_with("HTTP/1.1 431 "), "{status}");
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_panics_answers_500() {
+        let broken = async || -> &'static str { panic!("on purpose") };
+        let server = Server::new(Router::new().route("/x", get(broken)));
+        let answer = server.ask("GET /x HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_verb_is_carried_through_when_its_client_goes_away() {
+        let (begun, go, done) = (Semaphore::new(0), Semaphore::new(0), Semaphore::new(0));
+        let steps: &'static _ = Box::leak(Box::new((begun, go, done)));
+        let verb = async || {
+            steps.0.add_permits(1);
+            steps.1.acquire().await.unwrap().forget();
+            steps.2.add_permits(1);
+        };
+        let server = Server::new(Router::new().route("/verb", post(verb)));
+        let mut client = server.connect().await;
+        let request = b"POST /verb HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
+        client.write_all(request).await.unwrap();
+        steps.0.acquire().await.unwrap().forget();
+        drop(client);
+        // The connection is gone when another one has been served meanwhile.
+        server.ask("GET /none HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        steps.1.add_permits(1);
+        steps.2.acquire().await.unwrap().forget();
+    }
+
+    #[tokio::test]
+    async fn a_stream_sends_its_head_at_once_and_ends_with_its_client() {
+        struct Listening(std::sync::Arc<Semaphore>);
+        impl Drop for Listening {
+            fn drop(&mut self) {
+                self.0.add_permits(1);
+            }
+        }
+
+        let let_go = std::sync::Arc::new(Semaphore::new(0));
+        let listening = let_go.clone();
+        let events = async move || {
+            let listening = Listening(listening.clone());
+            let silence = stream::pending::<u8>().map(move |event| (&listening, event).1);
+            json_lines(silence, LineEnd::Lf)
+        };
+        let server = Server::new(Router::new().route("/events", get(events)));
+        let mut client = server.connect().await;
+        client
+            .write_all(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+            .await
+            .unwrap();
+        let head = read_until(&mut client, "\r\n\r\n").await;
+        assert!(
+            head.contains("content-type: application/json\r\n"),
+            "{head}"
+        );
+        drop(client);
+        let_go.acquire().await.unwrap().forget();
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_given_away_after_others_were_answered_on_it() {
+        let attach = async |upgrade: Upgrade| {
+            let (input, output) = tokio::io::duplex(64);
+            let output = tokio_util::io::ReaderStream::new(output);
+            upgrade.answer(Attached {
+                tty: true,
+                output: output
+                    .map(|bytes| Ok((StdStream::Stdout, bytes.unwrap())))
+                    .boxed(),
+                input: Some(Box::pin(input)),
+            })
+        };
+        let router = Router::new()
+            .route("/attach", post(attach))
+            .route("/_ping", get(async || "OK"));
+        let server = Server::new(router);
+        let mut client = server.connect().await;
+        client
+            .write_all(b"GET /_ping HTTP/1.1\r\nHost: x\r\n\r\n")
+            .await
+            .unwrap();
+        read_until(&mut client, "\r\n\r\nOK").await;
+        let request = "POST /v1.50/attach HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\
+                       Connection: Upgrade\r\nUpgrade: tcp\r\n\r\nearly";
+        client.write_all(request.as_bytes()).await.unwrap();
+        let head = read_until(&mut client, "\r\n\r\n").await;
+        assert!(head.starts_with("HTTP/1.1 101 UPGRADED\r\n"), "{head}");
+        assert!(head.contains("api-version: 1.50\r\n"), "{head}");
+        client.write_all(b" and late").await.unwrap();
+        client.shutdown().await.unwrap();
+        let mut rest = String::new();
+        client.read_to_string(&mut rest).await.unwrap();
+        assert_eq!(rest, "early and late");
+    }
 }

@@ -17,6 +17,8 @@ mod networks;
 mod ports;
 mod resources;
 mod security;
+#[cfg(test)]
+mod shape_tests;
 mod sizes;
 mod stats;
 mod summary;

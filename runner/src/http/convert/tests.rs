@@ -129,96 +129,77 @@ fn empty_lists_of_paths_are_not_the_default() {
     assert!(host.auto_remove);
 }
 
+/// Field of `HostConfig`, its value, the status and a part of the answer.
+const REFUSED: &[(&str, &str, u16, &str)] = &[
+    ("Links", r#"["a:b"]"#, 501, "HostConfig.Links"),
+    (
+        "StorageOpt",
+        r#"{"size":"1g"}"#,
+        501,
+        "HostConfig.StorageOpt",
+    ),
+    (
+        "CpuRealtimePeriod",
+        "1",
+        501,
+        "HostConfig.CpuRealtimePeriod",
+    ),
+    (
+        "CpuRealtimeRuntime",
+        "1",
+        501,
+        "HostConfig.CpuRealtimeRuntime",
+    ),
+    ("KernelMemory", "1", 501, "HostConfig.KernelMemory"),
+    ("KernelMemoryTCP", "1", 501, "HostConfig.KernelMemoryTCP"),
+    ("Cgroup", r#""container:x""#, 501, "HostConfig.Cgroup"),
+    ("CpuCount", "1", 400, "HostConfig.CpuCount"),
+    ("CpuPercent", "1", 400, "HostConfig.CpuPercent"),
+    ("IOMaximumIOps", "1", 400, "HostConfig.IOMaximumIOps"),
+    (
+        "IOMaximumBandwidth",
+        "1",
+        400,
+        "HostConfig.IOMaximumBandwidth",
+    ),
+    ("Isolation", r#""hyperv""#, 400, "invalid isolation"),
+    (
+        "Runtime",
+        r#""kata""#,
+        400,
+        "unknown or invalid runtime name: kata",
+    ),
+    ("ShmSize", "-1", 400, "SHM size can not be less than 0"),
+    ("OomScoreAdj", "1001", 400, "range for oom score adj"),
+    ("Dns", r#"["x"]"#, 400, "bad nameserver address: x"),
+    ("ExtraHosts", r#"["h"]"#, 400, "bad format for add-host"),
+    (
+        "ExtraHosts",
+        r#"["h:x"]"#,
+        400,
+        "invalid IP address in add-host",
+    ),
+    (
+        "DeviceRequests",
+        r#"[{"Count":-1,"Capabilities":[["gpu"]]}]"#,
+        501,
+        "could not select device driver \"\" with capabilities: [[gpu]]",
+    ),
+    (
+        "RestartPolicy",
+        r#"{"Name":"always"}"#,
+        400,
+        "can't create 'AutoRemove' container with restart policy",
+    ),
+];
+
 #[test]
 fn what_cannot_be_done_is_refused_by_name() {
-    let cases = [
-        ("Links", serde_json::json!(["a:b"]), 501, "HostConfig.Links"),
-        (
-            "StorageOpt",
-            serde_json::json!({"size": "1g"}),
-            501,
-            "HostConfig.StorageOpt",
-        ),
-        (
-            "CpuRealtimePeriod",
-            serde_json::json!(1),
-            501,
-            "HostConfig.CpuRealtimePeriod",
-        ),
-        (
-            "KernelMemory",
-            serde_json::json!(1),
-            501,
-            "HostConfig.KernelMemory",
-        ),
-        (
-            "Cgroup",
-            serde_json::json!("container:x"),
-            501,
-            "HostConfig.Cgroup",
-        ),
-        ("CpuCount", serde_json::json!(1), 400, "HostConfig.CpuCount"),
-        (
-            "IOMaximumIOps",
-            serde_json::json!(1),
-            400,
-            "HostConfig.IOMaximumIOps",
-        ),
-        ("Isolation", serde_json::json!("hyperv"), 400, "isolation"),
-        (
-            "Runtime",
-            serde_json::json!("kata"),
-            400,
-            "unknown or invalid runtime name: kata",
-        ),
-        (
-            "ShmSize",
-            serde_json::json!(-1),
-            400,
-            "SHM size can not be less than 0",
-        ),
-        (
-            "OomScoreAdj",
-            serde_json::json!(1001),
-            400,
-            "range for oom score adj",
-        ),
-        (
-            "Dns",
-            serde_json::json!(["x"]),
-            400,
-            "bad nameserver address: x",
-        ),
-        (
-            "ExtraHosts",
-            serde_json::json!(["h"]),
-            400,
-            "bad format for add-host",
-        ),
-        (
-            "ExtraHosts",
-            serde_json::json!(["h:x"]),
-            400,
-            "invalid IP address in add-host",
-        ),
-        (
-            "DeviceRequests",
-            serde_json::json!([{"Count": -1, "Capabilities": [["gpu"]]}]),
-            501,
-            "could not select device driver \"\" with capabilities: [[gpu]]",
-        ),
-        (
-            "RestartPolicy",
-            serde_json::json!({"Name": "always"}),
-            400,
-            "can't create 'AutoRemove' container with restart policy",
-        ),
-    ];
-    for (field, value, status, why) in cases {
+    for (field, value, status, why) in REFUSED {
         let mut body = json(HOST_NETWORK);
-        body["HostConfig"][field] = value;
+        body["HostConfig"][field] = json(value);
         let error = read(body).unwrap_err();
-        assert_eq!(error.status, status, "{field}: {}", error.message);
+        assert_eq!(error.status, *status, "{field}: {}", error.message);
         assert!(error.message.contains(why), "{field}: {}", error.message);
     }
     let error = read(json(NETWORKS)).unwrap_err();

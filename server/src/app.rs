@@ -4,12 +4,12 @@
 use std::future::Future;
 use std::net::SocketAddr;
 
-use crate::blob_store::{BlobStore, StoreError};
-use crate::config::Config;
+use crate::blob_store::{BlobStore, Ownership, StoreError};
+use crate::config::{Config, JobsConfig};
 use crate::db::{Database, DbError};
 use crate::http::{Api, Listener, install_metrics};
-use crate::jobs::Jobs;
-use crate::registry::Registry;
+use crate::jobs::{self, Jobs};
+use crate::registry::{Collected, Finding, Registry, RegistryError};
 
 /// A registry that is bound to its address and ready to serve.
 ///
@@ -21,6 +21,7 @@ pub struct Server {
     local_addr: SocketAddr,
     api: Api,
     jobs: Jobs,
+    _owned: Ownership,
 }
 
 impl Server {
@@ -35,6 +36,7 @@ impl Server {
         let listener = Listener::bind(config.http.clone()).await.map_err(unbound)?;
         let local_addr = listener.local_addr().map_err(unbound)?;
         let store = BlobStore::open(&config.storage)?;
+        let owned = store.take_over()?;
         let db = Database::open(&config.database).await?;
         let registry = Registry::new(db, store, config.rules);
         let jobs = Jobs::start(&registry, &config.jobs);
@@ -43,6 +45,7 @@ impl Server {
             local_addr,
             api: Api::new(registry, config.http),
             jobs,
+            _owned: owned,
         })
     }
 
@@ -59,6 +62,44 @@ impl Server {
         drop(self.jobs);
         tracing::info!("the registry has stopped");
         Ok(())
+    }
+}
+
+/// What an administrator asks of a registry, whether or not it is being served:
+/// the same rules, on the same stores, beside whatever else goes on.
+#[derive(Debug)]
+pub struct Maintenance {
+    registry: Registry,
+    jobs: JobsConfig,
+}
+
+impl Maintenance {
+    /// Opens the stores of a configuration and brings the schema up to date.
+    pub async fn open(config: Config) -> Result<Self, ServeError> {
+        let store = BlobStore::open(&config.storage)?;
+        let db = Database::open(&config.database).await?;
+        Ok(Self {
+            registry: Registry::new(db, store, config.rules),
+            jobs: config.jobs,
+        })
+    }
+
+    /// What [`Maintenance::collect`] would begin with, removing nothing.
+    pub async fn explain(&self) -> Result<Vec<Finding>, ServeError> {
+        let findings = self.registry.explain(jobs::policy(&self.jobs)).await;
+        findings.map_err(ServeError::failed)
+    }
+
+    /// Removes what nothing leads to and is older than the grace period. With
+    /// `audit`, also what no row names, which means listing the whole store.
+    pub async fn collect(&self, audit: bool) -> Result<Collected, ServeError> {
+        let policy = jobs::policy(&self.jobs);
+        if audit {
+            let queued = self.registry.audit_objects(policy).await;
+            queued.map_err(ServeError::failed)?;
+        }
+        let collected = self.registry.collect(policy).await;
+        collected.map_err(ServeError::failed)
     }
 }
 
@@ -81,4 +122,13 @@ pub enum ServeError {
     /// The database cannot be used.
     #[error("cannot open the database")]
     Database(#[from] DbError),
+    /// An operation did not finish; what it did until then stands.
+    #[error("the operation did not finish")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl ServeError {
+    fn failed(error: RegistryError) -> Self {
+        Self::Failed(Box::new(error))
+    }
 }

@@ -23,6 +23,9 @@ mod db;
 mod http;
 mod jobs;
 mod registry;
+#[cfg(test)]
+mod testing;
 
-pub use app::{ServeError, Server};
+pub use app::{Maintenance, ServeError, Server};
 pub use config::{Config, ConfigError};
+pub use registry::{Collected, Finding};

@@ -10,7 +10,7 @@
 //! No thread is held between batches: a thousand slow uploads cost a thousand
 //! open files, not a thousand threads.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -163,17 +163,32 @@ fn joined<T>(
         .map_err(|error| StoreError::disk(doing, error))
 }
 
-/// Makes the folders that segments are written to, and removes what a crash
-/// left half-written. The caller is the store's only writer on this machine.
+/// Makes the folders that segments are written to.
 pub(super) fn prepare(root: &Path) -> io::Result<()> {
-    let staging = root.join(key::STAGING);
-    std::fs::create_dir_all(&staging)?;
-    for entry in std::fs::read_dir(&staging)? {
-        std::fs::remove_file(entry?.path())?;
-    }
+    std::fs::create_dir_all(root.join(key::STAGING))?;
     for folder in key::fan_out() {
         std::fs::create_dir_all(root.join(folder))?;
     }
     File::open(root.join(key::BLOBS))?.sync_all()?;
     File::open(root)?.sync_all()
+}
+
+/// Removes what a crash left half-written, once no other process can be writing
+/// it. The lock is the kernel's and goes with the process, however that ends.
+pub(super) fn take_over(root: &Path) -> Result<File, StoreError> {
+    let failed = |error| StoreError::disk("taking the store over", error);
+    let lock = File::create(root.join(key::LOCK)).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(StoreError::InUse {
+                root: root.to_owned(),
+            });
+        }
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
+    }
+    for entry in std::fs::read_dir(root.join(key::STAGING)).map_err(failed)? {
+        std::fs::remove_file(entry.map_err(failed)?.path()).map_err(failed)?;
+    }
+    Ok(lock)
 }

@@ -34,6 +34,12 @@ pub enum StoreError {
     /// It was gone on with after an error.
     #[error("the write was given up before")]
     Abandoned,
+    /// Another process serves from this folder.
+    #[error("another registry is using {}", root.display())]
+    InUse {
+        /// The folder.
+        root: std::path::PathBuf,
+    },
     /// The address or the settings of the store make no sense.
     #[error("cannot use {url} as the store: {reason}")]
     Config {

@@ -8,6 +8,7 @@
 //! │                        once, never changed, its key never used again
 //! ├── staging/             on disk only: segments being written, gone
 //! │   └── <uuid>           after a restart
+//! ├── .lock                on disk only: held by the process that serves
 //! └── .probe               never exists; asked for to see whether the store
 //!                          answers
 //! ```
@@ -16,6 +17,8 @@
 pub(super) const BLOBS: &str = "blobs";
 /// The folder of segments being written, on disk.
 pub(super) const STAGING: &str = "staging";
+/// The file whose lock says that a process serves from here, on disk.
+pub(super) const LOCK: &str = ".lock";
 /// A key that is never written.
 pub(super) const PROBE: &str = ".probe";
 

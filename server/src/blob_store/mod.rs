@@ -10,6 +10,8 @@ mod key;
 mod multipart;
 mod open;
 mod read;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +40,13 @@ pub(crate) struct BlobStore {
     signer: Option<Arc<dyn Signer>>,
 }
 
+/// That this process alone serves from the store; ends when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Ownership {
+    /// A store behind the network has any number of processes.
+    _lock: Option<std::fs::File>,
+}
+
 /// Writes one segment. Dropping it leaves nothing visible.
 #[derive(Debug)]
 pub(crate) struct SegmentWriter {
@@ -53,6 +62,13 @@ enum Sink {
 }
 
 impl BlobStore {
+    /// Makes this process the one that serves from a store on disk, and removes
+    /// what a crash left half-written there.
+    pub(crate) fn take_over(&self) -> Result<Ownership, StoreError> {
+        let lock = self.disk.as_deref().map(disk::take_over).transpose()?;
+        Ok(Ownership { _lock: lock })
+    }
+
     /// Starts a segment under a fresh key.
     pub(crate) fn writer(&self) -> SegmentWriter {
         let key = key::fresh();

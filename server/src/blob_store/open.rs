@@ -18,8 +18,7 @@ use super::{BlobStore, StoreError, disk};
 use crate::config::StorageConfig;
 
 impl BlobStore {
-    /// Opens the store. On disk, makes its folders and removes what a crash
-    /// left half-written.
+    /// Opens the store; on disk, makes its folders.
     pub(crate) fn open(config: &StorageConfig) -> Result<Self, StoreError> {
         match config.url.scheme() {
             "file" => open_disk(config),

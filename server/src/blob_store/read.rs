@@ -23,6 +23,9 @@ impl BlobStore {
         key: &str,
         range: Range<u64>,
     ) -> Result<BoxStream<'static, Result<Bytes, StoreError>>, StoreError> {
+        if range.is_empty() {
+            return Ok(stream::empty().boxed());
+        }
         let options = GetOptions::new().with_range(Some(range.clone()));
         let result = self.objects.get_opts(&Path::from(key), options).await?;
         match result.payload {
@@ -41,9 +44,6 @@ struct Reading {
 }
 
 fn read_file(file: File, range: Range<u64>) -> BoxStream<'static, Result<Bytes, StoreError>> {
-    if range.is_empty() {
-        return stream::empty().boxed();
-    }
     let start = range.start;
     let mut reading = Reading {
         left: range,

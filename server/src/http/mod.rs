@@ -17,6 +17,8 @@ mod range;
 mod route;
 mod router;
 mod serve;
+#[cfg(test)]
+mod tests;
 mod uploads;
 
 use std::sync::Arc;

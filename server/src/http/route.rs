@@ -153,7 +153,8 @@ fn blob(method: &Method, name: &[&str], digest: &str) -> Result<Route, RouteErro
 
 fn manifest(method: &Method, name: &[&str], reference: &str) -> Result<Route, RouteError> {
     let name = repository(name)?;
-    let reference: Reference = if reference.contains(':') {
+    let encoded = reference.contains("%3A") || reference.contains("%3a");
+    let reference: Reference = if encoded || reference.contains(':') {
         Reference::Digest(parse_digest(reference)?)
     } else {
         reference
@@ -212,4 +213,205 @@ fn parse_digest(text: &str) -> Result<Digest, RouteError> {
         .replace("%3a", ":")
         .parse()
         .map_err(|_| RouteError::InvalidDigest(text.to_owned()))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use proptest::prelude::*;
+
+    const SHA: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    const ID: &str = "f6e5c35b-82b5-419f-833c-d8884060402d";
+
+    /// Every route's name. The match below does not compile when one is added,
+    /// and the tests fail until it has a row.
+    pub(in crate::http) fn names() -> BTreeSet<&'static str> {
+        let known = |route: &Route| match route {
+            Route::Ping
+            | Route::GetBlob(..)
+            | Route::HeadBlob(..)
+            | Route::DeleteBlob(..)
+            | Route::GetManifest(..)
+            | Route::HeadManifest(..)
+            | Route::PutManifest(..)
+            | Route::DeleteManifest(..)
+            | Route::StartUpload(..)
+            | Route::UploadStatus(..)
+            | Route::AppendChunk(..)
+            | Route::CompleteUpload(..)
+            | Route::CancelUpload(..)
+            | Route::ListTags(..)
+            | Route::ListReferrers(..)
+            | Route::ListRepositories
+            | Route::Health
+            | Route::Ready
+            | Route::Metrics => (),
+        };
+        known(&Route::Ping);
+        "ping get_blob head_blob delete_blob get_manifest head_manifest put_manifest \
+         delete_manifest start_upload upload_status append_chunk complete_upload cancel_upload \
+         list_tags list_referrers list_repositories health ready metrics"
+            .split_whitespace()
+            .collect()
+    }
+
+    fn parse(method: &str, path: &str) -> Result<Route, RouteError> {
+        let path = path.replace("{sha}", SHA).replace("{id}", ID);
+        Route::parse(&method.parse().unwrap(), &path)
+    }
+
+    /// Method, path, the route's name, the repository's name in it.
+    const ROUTES: [(&str, &str, &str, &str); 36] = [
+        ("GET", "/v2/", "ping", ""),
+        ("GET", "/v2", "ping", ""),
+        ("HEAD", "/v2/", "ping", ""),
+        ("GET", "/v2/_catalog", "list_repositories", ""),
+        ("GET", "/healthz", "health", ""),
+        ("GET", "/readyz", "ready", ""),
+        ("GET", "/metrics", "metrics", ""),
+        ("GET", "/v2/a/blobs/{sha}", "get_blob", "a"),
+        ("HEAD", "/v2/a/blobs/{sha}", "head_blob", "a"),
+        ("DELETE", "/v2/a/blobs/{sha}", "delete_blob", "a"),
+        (
+            "GET",
+            "/v2/a/b/c/d/e/f/g/h/blobs/{sha}",
+            "get_blob",
+            "a/b/c/d/e/f/g/h",
+        ),
+        ("GET", "/v2/a/manifests/latest", "get_manifest", "a"),
+        ("GET", "/v2/a/manifests/{sha}", "get_manifest", "a"),
+        ("HEAD", "/v2/a/manifests/latest", "head_manifest", "a"),
+        ("PUT", "/v2/a/b/manifests/1.0", "put_manifest", "a/b"),
+        ("DELETE", "/v2/a/manifests/1.0", "delete_manifest", "a"),
+        ("POST", "/v2/a/blobs/uploads/", "start_upload", "a"),
+        ("POST", "/v2/a/blobs/uploads", "start_upload", "a"),
+        ("GET", "/v2/a/b/blobs/uploads/{id}", "upload_status", "a/b"),
+        ("PATCH", "/v2/a/blobs/uploads/{id}", "append_chunk", "a"),
+        ("PUT", "/v2/a/blobs/uploads/{id}", "complete_upload", "a"),
+        ("DELETE", "/v2/a/blobs/uploads/{id}", "cancel_upload", "a"),
+        ("GET", "/v2/a/tags/list", "list_tags", "a"),
+        ("GET", "/v2/a/referrers/{sha}", "list_referrers", "a"),
+        // Names made of the words that end a path.
+        ("GET", "/v2/tags/list/tags/list", "list_tags", "tags/list"),
+        ("GET", "/v2/blobs/blobs/{sha}", "get_blob", "blobs"),
+        (
+            "GET",
+            "/v2/blobs/uploads/blobs/{sha}",
+            "get_blob",
+            "blobs/uploads",
+        ),
+        (
+            "POST",
+            "/v2/blobs/uploads/blobs/uploads/",
+            "start_upload",
+            "blobs/uploads",
+        ),
+        (
+            "GET",
+            "/v2/uploads/blobs/uploads/{id}",
+            "upload_status",
+            "uploads",
+        ),
+        (
+            "GET",
+            "/v2/manifests/manifests/tags",
+            "get_manifest",
+            "manifests",
+        ),
+        (
+            "GET",
+            "/v2/a/manifests/manifests/list",
+            "get_manifest",
+            "a/manifests",
+        ),
+        (
+            "GET",
+            "/v2/referrers/referrers/{sha}",
+            "list_referrers",
+            "referrers",
+        ),
+        ("GET", "/v2/v2/tags/list", "list_tags", "v2"),
+        ("GET", "/v2/a/manifests/list", "get_manifest", "a"),
+        (
+            "GET",
+            "/v2/a/manifests/sha256%3Ae3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            "get_manifest",
+            "a",
+        ),
+        (
+            "GET",
+            "/v2/a/blobs/sha256%3Ae3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            "get_blob",
+            "a",
+        ),
+    ];
+
+    #[test]
+    fn every_route_is_found_with_its_repository() {
+        let mut seen = BTreeSet::new();
+        for (method, path, name, repository) in ROUTES {
+            let route = parse(method, path);
+            assert_eq!(
+                route.as_ref().map_or("none", Route::name),
+                name,
+                "{method} {path}"
+            );
+            if !repository.is_empty() {
+                let text = format!("{:?}", route.unwrap());
+                assert!(
+                    text.contains(&format!("RepositoryName({repository:?})")),
+                    "{path}: {text}"
+                );
+            }
+            seen.insert(name);
+        }
+        assert_eq!(seen, names());
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (method, path, expected) in [
+            ("GET", "/", "NotFound"),
+            ("GET", "/v1/_ping", "NotFound"),
+            ("GET", "/v2/a", "NotFound"),
+            ("GET", "/v2/a/tags", "NotFound"),
+            ("GET", "/v2//tags/list", "InvalidName"),
+            ("GET", "/v2/tags/list", "InvalidName"),
+            ("GET", "/v2/A/tags/list", "InvalidName"),
+            ("GET", "/v2/a/../b/tags/list", "InvalidName"),
+            ("GET", "/v2/a//b/tags/list", "InvalidName"),
+            ("GET", "/v2/a%2Fb/tags/list", "InvalidName"),
+            ("GET", "/v2/a/blobs/sha256:beef", "InvalidDigest"),
+            ("GET", "/v2/a/manifests/sha256:beef", "InvalidDigest"),
+            ("GET", "/v2/a/manifests/.hidden", "InvalidReference"),
+            ("GET", "/v2/a/manifests/", "InvalidReference"),
+            ("PATCH", "/v2/a/blobs/uploads/1", "UnknownUpload"),
+            ("PUT", "/v2/", "MethodNotAllowed"),
+            ("POST", "/v2/a/manifests/1", "MethodNotAllowed"),
+            ("GET", "/v2/a/blobs/uploads/", "MethodNotAllowed"),
+            ("PUT", "/v2/a/blobs/{sha}", "MethodNotAllowed"),
+        ] {
+            let error = format!("{:?}", parse(method, path).unwrap_err());
+            assert!(error.starts_with(expected), "{method} {path}: {error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_path_panics(method in "GET|PUT|POST|PATCH|DELETE|HEAD|X", path in "(/v2)?(/[a-z0-9:._%-]{0,9}){0,8}") {
+            drop(parse(&method, &path));
+        }
+
+        #[test]
+        fn a_valid_name_comes_back_whole(name in "[a-z0-9]{1,5}(/[a-z0-9]{1,5}){0,8}") {
+            for (method, rest) in [("GET", "tags/list"), ("GET", "blobs/{sha}"), ("POST", "blobs/uploads/")] {
+                let route = parse(method, &format!("/v2/{name}/{rest}")).unwrap();
+                let text = format!("{route:?}");
+                let expected = format!("RepositoryName({name:?})");
+                prop_assert!(text.contains(&expected), "{}", text);
+            }
+        }
+    }
 }

@@ -9,8 +9,19 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::JobsConfig;
-use crate::registry::gc::Policy;
-use crate::registry::{Registry, RegistryError};
+use crate::registry::{Policy, Registry, RegistryError};
+
+/// How often the whole store is listed for objects that no row names.
+const AUDIT_EVERY: Duration = Duration::from_hours(24);
+
+/// What the configuration lets a collection remove.
+pub(crate) fn policy(config: &JobsConfig) -> Policy {
+    Policy {
+        grace: config.gc_grace,
+        untagged_manifests: config.gc_untagged_manifests,
+        upload_expire: config.upload_expire,
+    }
+}
 
 /// The jobs of a running registry; dropping it stops them.
 #[derive(Debug)]
@@ -23,39 +34,43 @@ impl Jobs {
     pub(crate) fn start(registry: &Registry, config: &JobsConfig) -> Self {
         let mut tasks = JoinSet::new();
         if let Some(every) = config.gc_interval {
-            tasks.spawn(repeat(every, registry.clone(), config.clone()));
+            tasks.spawn(repeat(every, registry.clone(), policy(config)));
         }
         Self { _tasks: tasks }
     }
 }
 
-async fn repeat(every: Duration, registry: Registry, config: JobsConfig) {
+async fn repeat(every: Duration, registry: Registry, policy: Policy) {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut audited: Option<Instant> = None;
     loop {
         ticks.tick().await;
-        if let Err(error) = run(&registry, &config).await {
-            tracing::warn!(
-                error = chain(&error),
-                "a collection did not finish; the next one goes on"
-            );
-            metrics::counter!("hythe_gc_failures_total").increment(1);
+        let audit = audited.is_none_or(|at| at.elapsed() >= AUDIT_EVERY);
+        match run(&registry, policy, audit).await {
+            Ok(()) if audit => audited = Some(Instant::now()),
+            Ok(()) => {}
+            Err(error) => {
+                metrics::counter!("hythe_gc_failures_total").increment(1);
+                tracing::warn!(
+                    error = chain(&error),
+                    "a collection did not finish; the next one goes on"
+                );
+            }
         }
     }
 }
 
-async fn run(registry: &Registry, config: &JobsConfig) -> Result<(), RegistryError> {
+async fn run(registry: &Registry, policy: Policy, audit: bool) -> Result<(), RegistryError> {
     let started = Instant::now();
-    let expired = registry.expire_uploads(config.upload_expire).await?;
-    let collected = registry
-        .collect(Policy {
-            grace: config.gc_grace,
-            untagged_manifests: config.gc_untagged_manifests,
-        })
-        .await?;
+    if audit {
+        let queued = registry.audit_objects(policy).await?;
+        tracing::info!(objects = queued, "the store was compared with the database");
+    }
+    let collected = registry.collect(policy).await?;
     let seconds = started.elapsed().as_secs_f64();
     tracing::info!(
-        uploads = expired,
+        uploads = collected.uploads,
         manifests = collected.manifests,
         links = collected.links,
         blobs = collected.blobs,

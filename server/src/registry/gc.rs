@@ -29,22 +29,31 @@ pub(crate) struct Policy {
     pub(crate) grace: Duration,
     /// Whether manifests go that no tag, index or subject leads to.
     pub(crate) untagged_manifests: bool,
+    /// Upload sessions that nothing was heard of for so long go.
+    pub(crate) upload_expire: Duration,
 }
 
 /// What a run did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Collected {
-    pub(crate) manifests: u64,
-    pub(crate) links: u64,
-    pub(crate) blobs: u64,
-    /// The size of those blobs.
-    pub(crate) blob_bytes: u64,
-    pub(crate) objects: u64,
+#[non_exhaustive]
+pub struct Collected {
+    /// Upload sessions that were dropped.
+    pub uploads: u64,
+    /// Manifests that were deleted.
+    pub manifests: u64,
+    /// Blobs that a repository does not show any more.
+    pub links: u64,
+    /// Blobs that are gone.
+    pub blobs: u64,
+    /// The size of those blobs, in bytes.
+    pub blob_bytes: u64,
+    /// Objects that were deleted from the store.
+    pub objects: u64,
 }
 
 /// One thing that a run would remove now, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Finding {
+pub enum Finding {
     /// A manifest that no tag, index or subject leads to.
     Manifest {
         /// Where.
@@ -77,7 +86,10 @@ impl Registry {
     /// Removes everything that nothing leads to and that is old enough.
     pub(crate) async fn collect(&self, policy: Policy) -> Result<Collected, RegistryError> {
         let before_ms = before(policy.grace);
-        let mut collected = Collected::default();
+        let mut collected = Collected {
+            uploads: self.expire_uploads(policy.upload_expire).await?,
+            ..Collected::default()
+        };
         if policy.untagged_manifests {
             for repository in self.all_repositories().await? {
                 collected.manifests += self.db.collect_manifests(&repository, before_ms).await?;
@@ -125,7 +137,7 @@ impl Registry {
     }
 
     /// Drops upload sessions that nothing was heard of for `expire`; how many.
-    pub(crate) async fn expire_uploads(&self, expire: Duration) -> Result<u64, RegistryError> {
+    async fn expire_uploads(&self, expire: Duration) -> Result<u64, RegistryError> {
         let mut expired = 0;
         loop {
             let batch = self.db.expire_uploads(before(expire), BATCH).await?;
@@ -138,8 +150,13 @@ impl Registry {
 
     /// Finds objects that were written and never named: a crash between the
     /// bytes and the row. Walks the whole store; how many were queued.
-    pub(crate) async fn audit_objects(&self, grace: Duration) -> Result<u64, RegistryError> {
-        let mut listing = self.store.list(before(grace));
+    ///
+    /// An object is young until the longest upload in one request is over, which
+    /// is what `upload_expire` says: the first segments of such an upload are
+    /// finished long before any row names them.
+    pub(crate) async fn audit_objects(&self, policy: Policy) -> Result<u64, RegistryError> {
+        let age = policy.grace.max(policy.upload_expire);
+        let mut listing = self.store.list(before(age));
         let mut queued = 0;
         while let Some((key, _)) = listing.try_next().await? {
             if !self.db.names_object(&key).await? {

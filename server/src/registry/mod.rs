@@ -7,16 +7,20 @@
 mod blob;
 mod catalog;
 mod error;
-pub(crate) mod gc;
+mod gc;
 mod ingest;
 mod manifest;
 mod referrers;
+#[cfg(test)]
+mod tests;
 mod upload;
 
 use std::sync::Arc;
 
 pub(crate) use blob::Mounted;
 pub(crate) use error::RegistryError;
+pub(crate) use gc::Policy;
+pub use gc::{Collected, Finding};
 pub(crate) use ingest::{BodyError, Incoming};
 pub(crate) use manifest::{Manifest, PushManifest, PushedManifest};
 pub(crate) use referrers::Referrer;

@@ -1,0 +1,135 @@
+//! What tests of several floors share: databases and stores to run on.
+//!
+//! Each suite is written once and runs on every one of these unchanged.
+
+mod postgres;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::TryStreamExt as _;
+use tempfile::TempDir;
+use url::Url;
+
+use crate::blob_store::BlobStore;
+use crate::config::{DatabaseConfig, RulesConfig, Secret, StorageConfig};
+use crate::db::Database;
+use crate::registry::Registry;
+
+pub(crate) use postgres::Postgres;
+
+/// What lives as long as a test that uses it.
+#[derive(Clone, Debug, Default)]
+#[expect(dead_code, reason = "held for what its drop removes")]
+pub(crate) struct Keep {
+    dirs: Vec<Arc<TempDir>>,
+    postgres: Option<Arc<Postgres>>,
+}
+
+fn temporary() -> (TempDir, Keep) {
+    (tempfile::tempdir().unwrap(), Keep::default())
+}
+
+/// An address and a fresh, empty database under it.
+pub(crate) fn sqlite() -> (DatabaseConfig, Keep) {
+    let (dir, mut keep) = temporary();
+    let url = format!("sqlite://{}", dir.path().join("registry.db").display());
+    keep.dirs.push(Arc::new(dir));
+    (database_config(url), keep)
+}
+
+/// A fresh database on a PostgreSQL of our own; `None` where none is installed.
+pub(crate) fn postgres() -> Option<(DatabaseConfig, Keep)> {
+    let server = Postgres::start()?;
+    let config = database_config(server.fresh_database());
+    let keep = Keep {
+        postgres: Some(Arc::new(server)),
+        ..Keep::default()
+    };
+    Some((config, keep))
+}
+
+fn database_config(url: String) -> DatabaseConfig {
+    DatabaseConfig {
+        url: Secret::new(url),
+        connections: 4,
+        acquire_timeout: Duration::from_secs(10),
+    }
+}
+
+/// A store in memory.
+pub(crate) fn memory() -> StorageConfig {
+    storage_config("memory:///")
+}
+
+/// A store on disk.
+pub(crate) fn disk() -> (StorageConfig, Keep) {
+    let (dir, mut keep) = temporary();
+    let url = Url::from_file_path(dir.path().join("store")).unwrap();
+    keep.dirs.push(Arc::new(dir));
+    (storage_config(url.as_str()), keep)
+}
+
+fn storage_config(url: &str) -> StorageConfig {
+    StorageConfig {
+        url: url.parse().unwrap(),
+        options: std::collections::BTreeMap::new(),
+    }
+}
+
+/// The rules that the shipped configuration has.
+pub(crate) fn rules() -> RulesConfig {
+    RulesConfig {
+        manifest_bytes: 4 * 1024 * 1024,
+        allow_sparse: true,
+        chunk_min_bytes: None,
+    }
+}
+
+/// A registry and its two stores.
+#[derive(Clone, Debug)]
+pub(crate) struct TestRegistry {
+    pub(crate) registry: Registry,
+    pub(crate) store: BlobStore,
+    database: DatabaseConfig,
+    rules: RulesConfig,
+    #[expect(dead_code, reason = "held for what its drop removes")]
+    keep: Vec<Keep>,
+}
+
+impl TestRegistry {
+    /// On a database and a store.
+    pub(crate) async fn on(
+        (database, kept): (DatabaseConfig, Keep),
+        (storage, stored): (StorageConfig, Keep),
+        rules: RulesConfig,
+    ) -> Self {
+        let store = BlobStore::open(&storage).unwrap();
+        let db = Database::open(&database).await.unwrap();
+        Self {
+            registry: Registry::new(db, store.clone(), rules.clone()),
+            store,
+            database,
+            rules,
+            keep: vec![kept, stored],
+        }
+    }
+}
+
+impl TestRegistry {
+    /// Another process on the same stores, or the same one after a crash.
+    pub(crate) async fn reopened(&self) -> Self {
+        let db = Database::open(&self.database).await.unwrap();
+        let registry = Registry::new(db, self.store.clone(), self.rules.clone());
+        Self {
+            registry,
+            ..self.clone()
+        }
+    }
+
+    /// How many finished segments the store holds.
+    pub(crate) async fn stored_objects(&self) -> usize {
+        let all: Vec<(String, u64)> = self.store.list(i64::MAX).try_collect().await.unwrap();
+        all.len()
+    }
+}

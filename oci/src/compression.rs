@@ -1,4 +1,7 @@
 //! Compression of layers: what it is, and streams that undo or do it.
+//!
+//! Blocking streams, for threads that may block: unpacking is bound by the processor. The memory
+//! they take is bounded, whatever the packed bytes say.
 
 use std::io::{self, BufRead, Read, Write};
 
@@ -14,7 +17,7 @@ pub enum Compression {
 }
 
 /// Bytes that [`Compression::detect`] wants to see.
-pub const MAGIC_BYTES: usize = 4;
+const MAGIC_BYTES: u64 = 4;
 
 /// A frame that wants a larger window than this is refused: it would cost that much memory.
 /// zstd's own command line has the same limit.
@@ -35,7 +38,11 @@ impl Compression {
 /// The content of a packed stream, whichever way it is packed: several gzip members or zstd
 /// frames one after the other are one content.
 pub fn decoder<'a>(mut packed: impl BufRead + Send + 'a) -> io::Result<Box<dyn Read + Send + 'a>> {
-    let compression = Compression::detect(packed.fill_buf()?);
+    // Not `fill_buf` alone: a pipe may hand out one byte at a time.
+    let mut first = Vec::new();
+    packed.by_ref().take(MAGIC_BYTES).read_to_end(&mut first)?;
+    let compression = Compression::detect(&first);
+    let packed = io::Cursor::new(first).chain(packed);
     Ok(match compression {
         Compression::None => Box::new(packed),
         Compression::Gzip => Box::new(MultiGzDecoder::new(packed)),
@@ -55,6 +62,8 @@ pub fn gzip_encoder<W: Write>(writer: W) -> GzEncoder<W> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn content(packed: &[u8]) -> Vec<u8> {
@@ -80,6 +89,59 @@ mod tests {
             content(&[&skippable, zstd(b"rest").as_slice()].concat()),
             b"rest"
         );
+    }
+
+    #[test]
+    fn bytes_that_trickle_in_are_recognised() {
+        struct Trickle<'a>(&'a [u8]);
+        impl Read for Trickle<'_> {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                let n_bytes = self.0.len().min(buffer.len()).min(1);
+                self.0.read(&mut buffer[..n_bytes])
+            }
+        }
+        let mut encoder = gzip_encoder(Vec::new());
+        encoder.write_all(b"slow").unwrap();
+        let packed = encoder.finish().unwrap();
+        let mut out = String::new();
+        let trickle = io::BufReader::new(Trickle(&packed));
+        decoder(trickle).unwrap().read_to_string(&mut out).unwrap();
+        assert_eq!(out, "slow");
+    }
+
+    #[test]
+    fn the_same_content_packs_to_the_same_bytes() {
+        let pack = || {
+            let mut encoder = gzip_encoder(Vec::new());
+            encoder.write_all(&[5; 9000]).unwrap();
+            encoder.finish().unwrap()
+        };
+        assert_eq!(pack(), pack());
+        assert_eq!(pack()[4..8], [0; 4], "no time in the header");
+    }
+
+    #[test]
+    fn a_frame_with_a_huge_window_is_refused() {
+        let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.window_log(30).unwrap();
+        encoder.write_all(&[1; 100]).unwrap();
+        let packed = encoder.finish().unwrap();
+        let mut out = Vec::new();
+        let outcome = decoder(&packed[..]).unwrap().read_to_end(&mut out);
+        assert!(outcome.is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_content_or_an_error(
+            magic in 0..4_usize, rest in proptest::collection::vec(any::<u8>(), 0..200)
+        ) {
+            let magics: [&[u8]; 4] = [b"", &[0x1f, 0x8b, 8], &[0x28, 0xb5, 0x2f, 0xfd], &[0x50, 0x2a, 0x4d, 0x18]];
+            let packed = [magics[magic], &rest].concat();
+            let mut content = io::sink();
+            let outcome = io::copy(&mut decoder(&packed[..]).unwrap(), &mut content);
+            prop_assert!(magic != 0 || outcome.is_ok() || Compression::detect(&packed) != Compression::None);
+        }
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Digests: what names a blob, and the hash that proves it.
 //!
-//! Grammar and algorithms are those of the image spec, `descriptor.md#digests`.
+//! Grammar and algorithms are those of the image spec, `descriptor.md#digests`. The hash is sha2:
+//! with the processor's SHA instructions it is as fast as ring and aws-lc-rs (the three are within
+//! 10 %), and it alone lets the state of an unfinished hash be saved. Nothing here reads or writes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,6 +19,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    /// The name in front of the colon.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Sha256 => "sha256",
@@ -51,17 +54,27 @@ impl FromStr for Algorithm {
     }
 }
 
-/// Why a text is no digest, or a saved hash no state.
+/// Why a text is no digest, or a saved hash no state. Texts are shown shortened: they come from
+/// outside, and an error is no place for a megabyte.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DigestError {
-    #[error("digest {0:?} is not ALGORITHM:HEX")]
+    #[error("digest {:?} is not ALGORITHM:HEX", shortened(.0))]
     Malformed(String),
-    #[error("digest algorithm {0:?} is not supported, only sha256 and sha512 are")]
+    #[error("digest algorithm {:?} is not supported, only sha256 and sha512 are", shortened(.0))]
     UnknownAlgorithm(String),
-    #[error("digest {0:?} does not have the lower-case hexadecimal digits of its algorithm")]
+    #[error(
+        "digest {:?} does not have the lower-case hexadecimal digits of its algorithm",
+        shortened(.0)
+    )]
     WrongHex(String),
     #[error("the saved state of a hash is damaged")]
     DamagedState,
+}
+
+/// The beginning of a text, long enough to recognise it by.
+pub(crate) fn shortened(text: &str) -> &str {
+    const MAX_BYTES: usize = 160;
+    &text[..text.floor_char_boundary(MAX_BYTES)]
 }
 
 /// `sha256:…` or `sha512:…`, always lower case and of the right length.
@@ -78,6 +91,7 @@ impl Digest {
         Self::of_with(Algorithm::Sha256, bytes)
     }
 
+    /// The digest of `bytes` by `algorithm`.
     pub fn of_with(algorithm: Algorithm, bytes: &[u8]) -> Self {
         let mut hasher = DigestHasher::new(algorithm);
         hasher.update(bytes);
@@ -93,6 +107,7 @@ impl Digest {
         &self.text[self.algorithm.as_str().len() + 1..]
     }
 
+    /// The whole of it, `ALGORITHM:HEX`.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -161,6 +176,7 @@ enum State {
 }
 
 impl DigestHasher {
+    /// A hash that has seen nothing yet.
     pub fn new(algorithm: Algorithm) -> Self {
         Self(match algorithm {
             Algorithm::Sha256 => State::Sha256(Sha256::new()),
@@ -175,6 +191,7 @@ impl DigestHasher {
         }
     }
 
+    /// Takes the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         match &mut self.0 {
             State::Sha256(hash) => hash.update(bytes),
@@ -182,6 +199,7 @@ impl DigestHasher {
         }
     }
 
+    /// The digest of all that was taken.
     pub fn finish(self) -> Digest {
         match self.0 {
             State::Sha256(hash) => Digest::from_hash(Algorithm::Sha256, &hash.finalize()),
@@ -197,6 +215,8 @@ impl DigestHasher {
         }
     }
 
+    /// Goes on from what [`DigestHasher::to_state`] gave. Bytes that were no state of this
+    /// algorithm are an error; a state that somebody changed is not noticed.
     pub fn from_state(algorithm: Algorithm, state: &[u8]) -> Result<Self, DigestError> {
         let damaged = |_| DigestError::DamagedState;
         Ok(Self(match algorithm {
@@ -271,7 +291,52 @@ impl ChainId {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    #[test]
+    fn errors_show_the_beginning_of_what_was_wrong() {
+        let error = "ä".repeat(1 << 20).parse::<Digest>().unwrap_err();
+        assert!(error.to_string().len() < 300);
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_never_panics_and_what_parses_prints_the_same(text in "\\PC{0,140}") {
+            if let Ok(digest) = text.parse::<Digest>() {
+                prop_assert_eq!(digest.to_string(), text);
+            }
+        }
+
+        #[test]
+        fn digests_go_round(bytes: Vec<u8>, long: bool) {
+            let algorithm = if long { Algorithm::Sha512 } else { Algorithm::Sha256 };
+            let digest = Digest::of_with(algorithm, &bytes);
+            prop_assert_eq!(digest.as_str().parse(), Ok(digest.clone()));
+            let json = serde_json::to_string(&digest).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Digest>(&json).unwrap(), digest);
+        }
+
+        #[test]
+        fn a_damaged_state_is_an_error_or_a_hash_but_no_panic(state: Vec<u8>, long: bool) {
+            let algorithm = if long { Algorithm::Sha512 } else { Algorithm::Sha256 };
+            if let Ok(mut hasher) = DigestHasher::from_state(algorithm, &state) {
+                hasher.update(b"more");
+                hasher.finish();
+            }
+        }
+
+        #[test]
+        fn a_state_of_the_right_length_never_panics(
+            state in proptest::collection::vec(any::<u8>(), 104..106)
+        ) {
+            if let Ok(mut hasher) = DigestHasher::from_state(Algorithm::Sha256, &state) {
+                hasher.update(b"more");
+                hasher.finish();
+            }
+        }
+    }
 
     #[test]
     fn grammar() {

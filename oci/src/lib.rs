@@ -5,7 +5,8 @@
 //! | [`digest`] | `Digest`, its hasher, and the three digests an image has |
 //! | [`reference`] | `RepositoryName`, `Tag`, `Reference`, `ImageReference` |
 //! | [`media_type`] | media types of manifests, configurations and layers |
-//! | [`manifest`] | `Manifest`, `Descriptor`, `Platform` |
+//! | [`platform`] | `Platform`, and which of several fits |
+//! | [`manifest`] | `Manifest`, `Descriptor` |
 //! | [`compression`] | how layers are packed |
 //! | [`client`] | pull, push, token flow, mirrors |
 //!
@@ -16,10 +17,12 @@ pub mod compression;
 pub mod digest;
 pub mod manifest;
 pub mod media_type;
+pub mod platform;
 pub mod reference;
 
 pub use digest::{
     Algorithm, ChainId, DiffId, Digest, DigestError, DigestHasher, ImageId, ManifestDigest,
 };
-pub use manifest::{Descriptor, ImageIndex, ImageManifest, Manifest, ManifestError, Platform};
+pub use manifest::{Descriptor, ImageIndex, ImageManifest, Manifest, ManifestError};
+pub use platform::Platform;
 pub use reference::{ImageReference, Reference, ReferenceError, RepositoryName, Tag};

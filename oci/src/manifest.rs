@@ -5,10 +5,12 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Digest;
+use crate::digest::{Digest, shortened};
 use crate::media_type;
+use crate::platform::Platform;
 
 const SCHEMA_VERSION: u32 = 2;
 
@@ -23,11 +25,16 @@ pub enum ManifestError {
     Schema1,
     #[error("schemaVersion is {0:?}, not 2")]
     SchemaVersion(Option<u32>),
-    #[error("media type {0:?} is not a manifest's")]
+    #[error("media type {:?} is not a manifest's", shortened(.0))]
     UnknownMediaType(String),
-    #[error("the manifest says its media type is {inside:?}, its sender says {outside:?}")]
+    #[error(
+        "the manifest says its media type is {:?}, its sender says {:?}",
+        shortened(inside),
+        shortened(outside)
+    )]
     MediaTypeMismatch { inside: String, outside: String },
-    #[error("the manifest has both layers and manifests")]
+    /// Two clients could see two different images in it (CVE-2021-41190).
+    #[error("the manifest has the fields of an image and those of an index")]
     Ambiguous,
 }
 
@@ -37,6 +44,8 @@ pub enum ManifestError {
 pub struct Descriptor {
     pub media_type: String,
     pub digest: Digest,
+    /// Bytes; never more than the specification's `int64` holds.
+    #[serde(deserialize_with = "int64")]
     pub size: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
@@ -72,18 +81,6 @@ impl Descriptor {
             data: None,
         }
     }
-}
-
-/// The system an image is for, image spec `image-index.md`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Platform {
-    pub architecture: String,
-    pub os: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub variant: Option<String>,
-    #[serde(rename = "os.version", skip_serializing_if = "Option::is_none")]
-    pub os_version: Option<String>,
 }
 
 /// An image manifest, or an artifact in the shape of one.
@@ -139,6 +136,14 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
+fn int64<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let size = u64::deserialize(deserializer)?;
+    if i64::try_from(size).is_err() {
+        return Err(D::Error::custom("size is larger than an int64"));
+    }
+    Ok(size)
+}
+
 /// Anything that a tag can name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Manifest {
@@ -152,8 +157,9 @@ pub enum Manifest {
 struct Outline {
     schema_version: Option<u32>,
     media_type: Option<String>,
-    layers: Option<serde::de::IgnoredAny>,
-    manifests: Option<serde::de::IgnoredAny>,
+    config: Option<IgnoredAny>,
+    layers: Option<IgnoredAny>,
+    manifests: Option<IgnoredAny>,
 }
 
 impl Outline {
@@ -169,24 +175,26 @@ impl Outline {
     }
 
     /// What the sender says and what is inside must agree; without either the fields tell.
-    ///
-    /// A document that could be read as a manifest and as an index is refused: two clients could
-    /// see two different images in it (CVE-2021-41190).
     fn media_type(&self, outside: Option<&str>) -> Result<String, ManifestError> {
-        if self.layers.is_some() && self.manifests.is_some() {
+        let is_image = self.config.is_some() || self.layers.is_some();
+        if is_image && self.manifests.is_some() {
             return Err(ManifestError::Ambiguous);
         }
-        match (self.media_type.as_deref(), outside) {
+        let media_type = match (self.media_type.as_deref(), outside) {
             (Some(inside), Some(outside)) if inside != outside => {
-                Err(ManifestError::MediaTypeMismatch {
+                return Err(ManifestError::MediaTypeMismatch {
                     inside: inside.to_owned(),
                     outside: outside.to_owned(),
-                })
+                });
             }
-            (Some(known), _) | (None, Some(known)) => Ok(known.to_owned()),
-            (None, None) if self.manifests.is_some() => Ok(media_type::OCI_INDEX.to_owned()),
-            (None, None) => Ok(media_type::OCI_MANIFEST.to_owned()),
+            (Some(known), _) | (None, Some(known)) => known,
+            (None, None) if is_image => media_type::OCI_MANIFEST,
+            (None, None) => media_type::OCI_INDEX,
+        };
+        if media_type::is_index(media_type) && is_image {
+            return Err(ManifestError::Ambiguous);
         }
+        Ok(media_type.to_owned())
     }
 }
 
@@ -265,101 +273,23 @@ impl Manifest {
     }
 }
 
-impl Platform {
-    /// The system this program was built for, in Go's words.
-    pub fn host() -> Self {
-        let (architecture, variant) = match std::env::consts::ARCH {
-            "x86_64" => ("amd64", None),
-            "aarch64" => ("arm64", Some("v8".to_owned())),
-            "arm" => ("arm", Some("v7".to_owned())),
-            "powerpc64" => ("ppc64le", None),
-            other => (other, None),
-        };
-        Self {
-            architecture: architecture.to_owned(),
-            os: "linux".to_owned(),
-            variant,
-            os_version: None,
-        }
-    }
-
-    /// Reads `os[/architecture[/variant]]`, or an architecture alone, as `--platform` has it.
-    pub fn parse(text: &str) -> Option<Self> {
-        let word = |part: &&str| {
-            !part.is_empty()
-                && part
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
-        };
-        let parts: Vec<&str> = text.split('/').collect();
-        if !parts.iter().all(word) {
-            return None;
-        }
-        let lower = |part: &str| part.to_ascii_lowercase();
-        let host = Self::host();
-        let (os, architecture, variant) = match parts[..] {
-            ["linux"] => ("linux".to_owned(), host.architecture, host.variant),
-            [architecture] => ("linux".to_owned(), lower(architecture), None),
-            [os, architecture] => (lower(os), lower(architecture), None),
-            [os, architecture, variant] => (lower(os), lower(architecture), Some(lower(variant))),
-            _ => return None,
-        };
-        Some(Self {
-            architecture: go_architecture(&architecture).to_owned(),
-            os,
-            variant,
-            os_version: None,
-        })
-    }
-
-    /// Whether something made for `self` is what somebody who asked for `wanted` gets.
-    pub fn satisfies(&self, wanted: &Self) -> bool {
-        let variant = |platform: &Self| match (platform.architecture.as_str(), &platform.variant) {
-            // arm64 has one variant in practice, and it is often left out.
-            ("arm64", None) => Some("v8".to_owned()),
-            (_, variant) => variant.clone(),
-        };
-        self.os == wanted.os
-            && go_architecture(&self.architecture) == go_architecture(&wanted.architecture)
-            && (variant(wanted).is_none() || variant(self) == variant(wanted))
-    }
-}
-
-/// Go's name of an architecture, from uname's.
-fn go_architecture(name: &str) -> &str {
-    match name {
-        "x86_64" | "x86-64" => "amd64",
-        "aarch64" => "arm64",
-        "i386" => "386",
-        other => other,
-    }
-}
-
-impl std::fmt::Display for Platform {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.os, self.architecture)?;
-        match &self.variant {
-            Some(variant) => write!(f, "/{variant}"),
-            None => Ok(()),
-        }
-    }
-}
-
 impl ImageIndex {
-    /// The first manifest for `wanted`; one that names no platform is nobody's.
+    /// The manifest that suits `wanted` best, the first of several; one that names no platform is
+    /// nobody's.
     pub fn for_platform(&self, wanted: &Platform) -> Option<&Descriptor> {
-        let made_for = |descriptor: &&Descriptor| {
-            descriptor
-                .platform
-                .as_ref()
-                .is_some_and(|platform| platform.satisfies(wanted))
-        };
-        self.manifests.iter().find(made_for)
+        let rank = |descriptor: &Descriptor| descriptor.platform.as_ref()?.rank_for(wanted);
+        let fitting = self
+            .manifests
+            .iter()
+            .filter_map(|one| Some((rank(one)?, one)));
+        fitting.min_by_key(|(rank, _)| *rank).map(|(_, one)| one)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -401,23 +331,83 @@ mod tests {
     }
 
     #[test]
-    fn platforms_match_as_docker_has_it() {
-        let platform = |text: &str| Platform::parse(text).unwrap();
-        for (made, wanted, fits) in [
-            ("linux/amd64", "linux/amd64", true),
-            ("linux/amd64", "x86_64", true),
-            ("linux/arm64/v8", "linux/arm64", true),
-            ("linux/arm64", "linux/arm64/v8", true),
-            ("linux/arm/v6", "linux/arm/v7", false),
-            ("windows/amd64", "linux/amd64", false),
+    fn descriptors_are_checked() {
+        let descriptor = |digest: &str, size: &str| {
+            let text = format!(r#"{{"mediaType":"x","digest":"{digest}","size":{size}}}"#);
+            serde_json::from_str::<Descriptor>(&text)
+        };
+        assert!(descriptor(DIGEST, "9223372036854775807").is_ok());
+        for (digest, size) in [
+            (DIGEST, "9223372036854775808"),
+            (DIGEST, "-1"),
+            (DIGEST, "1.5"),
+            (DIGEST, "null"),
+            ("sha256:abc", "1"),
+            ("md5:d41d8cd98f00b204e9800998ecf8427e", "1"),
         ] {
-            assert_eq!(
-                platform(made).satisfies(&platform(wanted)),
-                fits,
-                "{made} for {wanted}"
-            );
+            assert!(descriptor(digest, size).is_err(), "{digest} {size}");
         }
-        assert_eq!(Platform::parse("linux/"), None);
-        assert_eq!(Platform::parse("a/b/c/d"), None);
+    }
+
+    #[test]
+    fn what_could_be_read_in_two_ways_is_refused() {
+        let index = |fields: &str| format!(r#"{{"schemaVersion":2,{fields}"manifests":[]}}"#);
+        let as_index = r#"{"schemaVersion":2,"layers":[],"config":{}}"#;
+        for (text, content_type) in [
+            (&index(r#""layers":[],"#), None),
+            (&index(r#""config":{},"#), Some(media_type::OCI_INDEX)),
+            (&index(r#""config":{},"#), Some(media_type::OCI_MANIFEST)),
+            (&as_index.to_owned(), Some(media_type::OCI_INDEX)),
+            (&as_index.to_owned(), Some(media_type::DOCKER_LIST)),
+        ] {
+            let outcome = Manifest::parse(text.as_bytes(), content_type);
+            assert!(matches!(outcome, Err(ManifestError::Ambiguous)), "{text}");
+        }
+        let null = br#"{"schemaVersion":2,"manifests":null}"#;
+        assert!(Manifest::parse(null, Some(media_type::OCI_INDEX)).is_ok());
+    }
+
+    #[test]
+    fn an_index_gives_the_best_that_runs() {
+        let child = |variant: &str, size: u64| {
+            let platform = Platform::parse(&format!("linux/arm/{variant}"));
+            let digest = DIGEST.parse().unwrap();
+            Descriptor {
+                platform,
+                ..Descriptor::new(media_type::OCI_MANIFEST, digest, size)
+            }
+        };
+        let text = serde_json::json!({
+            "schemaVersion": 2,
+            "manifests": [child("v5", 5), child("v6", 6), child("v8", 8)],
+        });
+        let (manifest, _) = Manifest::parse(text.to_string().as_bytes(), None).unwrap();
+        let Manifest::Index(index) = manifest else {
+            panic!("it is an index")
+        };
+        let size = |wanted: &str| {
+            let wanted = Platform::parse(wanted).unwrap();
+            index.for_platform(&wanted).map(|child| child.size)
+        };
+        assert_eq!(size("linux/arm/v7"), Some(6));
+        assert_eq!(size("linux/arm/v5"), Some(5));
+        assert_eq!(size("linux/amd64"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_manifest_or_an_error(bytes: Vec<u8>) {
+            drop(Manifest::parse(&bytes, None));
+        }
+
+        #[test]
+        fn a_manifest_with_a_damaged_byte_is_read_or_refused(at in 0..400_usize, byte: u8) {
+            let mut bytes = image("").into_bytes();
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            if let Ok((manifest, _)) = Manifest::parse(&bytes, Some(media_type::OCI_MANIFEST)) {
+                prop_assert!(manifest.children().is_empty());
+            }
+        }
     }
 }

@@ -1,14 +1,14 @@
 //! Names: repositories, tags, and the references people type.
 //!
 //! Repository and tag follow the distribution spec, "Pulling manifests". What people type follows
-//! docker: `nginx` is `docker.io/library/nginx`.
+//! docker: `nginx` is `docker.io/library/nginx`. Pure: nothing here looks a name up.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::{Digest, DigestError};
+use crate::digest::{Digest, DigestError, shortened};
 
 /// The registry that docker means when a name has no host.
 pub const DOCKER_HUB: &str = "docker.io";
@@ -19,17 +19,20 @@ const MAX_TAG_BYTES: usize = 128;
 /// Why a text is no name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReferenceError {
-    #[error("invalid repository name {0:?}")]
+    #[error("invalid repository name {:?}", shortened(.0))]
     Repository(String),
     #[error("repository name must not be longer than {MAX_REPOSITORY_BYTES} characters")]
     RepositoryTooLong,
-    #[error("invalid repository name ({0}), repository name must be lowercase")]
+    #[error("invalid reference format: repository name ({}) must be lowercase", shortened(.0))]
     UpperCase(String),
-    #[error("invalid tag {0:?}")]
+    /// It could not be told from the ID of an image.
+    #[error("invalid repository name ({0}), cannot specify 64-byte hexadecimal strings")]
+    LooksLikeId(String),
+    #[error("invalid tag {:?}", shortened(.0))]
     Tag(String),
-    #[error("invalid reference format: {0:?}")]
+    #[error("invalid reference format: {:?}", shortened(.0))]
     Format(String),
-    #[error("invalid registry host {0:?}")]
+    #[error("invalid registry host {:?}", shortened(.0))]
     Host(String),
     #[error(transparent)]
     Digest(#[from] DigestError),
@@ -179,6 +182,9 @@ pub struct ImageReference {
 impl ImageReference {
     /// Reads what somebody typed; a name without a host is on `default_host`.
     pub fn parse(text: &str, default_host: &str) -> Result<Self, ReferenceError> {
+        if text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(ReferenceError::LooksLikeId(text.to_owned()));
+        }
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) => (rest, Some(digest.parse()?)),
             None => (text, None),
@@ -274,7 +280,7 @@ fn split_host<'a>(name: &'a str, default_host: &'a str) -> (&'a str, &'a str) {
 }
 
 /// `name[:port]` or `[ipv6][:port]`.
-fn check_host(host: &str) -> Result<(), ReferenceError> {
+pub(crate) fn check_host(host: &str) -> Result<(), ReferenceError> {
     let wrong = || ReferenceError::Host(host.to_owned());
     let (name, port) = match host.strip_prefix('[') {
         Some(rest) => {
@@ -419,6 +425,7 @@ mod tests {
             "[zz]:1/a",
             "x.com:99999/a",
             "https://x.com/a",
+            &"0a".repeat(32),
         ] {
             assert!(ImageReference::parse(bad, DOCKER_HUB).is_err(), "{bad}");
         }

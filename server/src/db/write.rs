@@ -24,6 +24,7 @@ use sqlx::{Any, AnyPool, Transaction};
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, oneshot};
 
 use super::DbError;
+use crate::error_chain::Chain;
 
 /// Where changes begin.
 #[derive(Debug)]
@@ -223,7 +224,8 @@ impl Batch {
                 }
             }
             Err(error) => {
-                self.fail(&crate::db::error::chain(&error)).await;
+                let reason = Chain(&error).to_string();
+                self.fail(&reason).await;
             }
         }
     }

@@ -72,6 +72,16 @@ impl Directory {
         Ok(Self(fcntl::open(path, DIRECTORY, Mode::empty())?))
     }
 
+    /// Another handle on the same directory.
+    pub fn reopen(&self) -> io::Result<Self> {
+        Self::at(&self.0)
+    }
+
+    /// Opens the directory that a place (an `O_PATH` descriptor, such as a mount) stands for.
+    pub fn at(place: impl AsFd) -> io::Result<Self> {
+        Ok(Self(fcntl::openat(place, c".", DIRECTORY, Mode::empty())?))
+    }
+
     /// Opens `path` below this directory, symbolic links and all, as if this were `/`
     /// (openat2(2), `RESOLVE_IN_ROOT`).
     pub fn open_in_root(&self, path: &CStr) -> io::Result<Self> {

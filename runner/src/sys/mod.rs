@@ -7,6 +7,7 @@
     reason = "the one place where the kernel is called directly"
 )]
 
+pub mod copy;
 pub mod credentials;
 pub mod device_filter;
 pub mod dir;
@@ -23,3 +24,4 @@ pub mod process;
 pub mod program;
 pub mod seccomp;
 pub mod terminal;
+pub mod tree;

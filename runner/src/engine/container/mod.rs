@@ -1,10 +1,48 @@
 //! Containers: everything that can be asked of one.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | `request`, `view` | what callers ask and are told |
+//! | `record`, `cell`, `table` | a container on disk, in memory, among the others |
+//! | `create`, `merge`, `validate`, `mount`, `name` | making one |
+//! | `start`, `surroundings`, `endpoints` | making it run |
+//! | `exit`, `backoff`, `health` | what happens while and after it runs |
+//! | `stop`, `pause`, `remove`, `change` | the other verbs |
+//! | `attach`, `logs`, `log_file` | its streams |
+//! | `inspect`, `list`, `wait`, `top`, `stats`, `status` | questions |
+//! | `archive`, `diff`, `rootfs` | its files |
 
+mod archive;
+mod attach;
 mod backoff;
+mod cell;
+mod change;
+mod create;
+mod endpoints;
+mod exit;
+mod health;
+mod inspect;
+mod list;
+mod log_file;
+mod logs;
+mod merge;
+mod mount;
 mod name;
+mod pause;
+mod record;
+mod remove;
 mod request;
+mod rootfs;
+mod start;
+mod stats;
 mod status;
+mod stop;
+mod surroundings;
+mod table;
+mod top;
+mod validate;
 mod view;
+mod wait;
 
 pub use request::{
     AttachOptions, CreateRequest, ListContainers, LogOptions, PutArchive, RemoveOptions,
@@ -16,226 +54,49 @@ pub use view::{
     MountView, PathStat, Pruned, Stats, Top, Waited,
 };
 
-use futures_util::future::BoxFuture;
-use futures_util::stream::BoxStream;
+pub(crate) use attach::connect;
+pub(crate) use cell::{Container, Verb};
+pub(crate) use endpoints::{clear_endpoints, network_error};
+pub(crate) use inspect::endpoint_view;
+pub(crate) use record::{Membership, Record, ResolvedMount};
+pub(crate) use start::launch_error;
+pub(crate) use stats::total_memory;
+pub(crate) use surroundings::hostname;
+pub(crate) use table::Table;
 
-use super::stream::{Attached, ByteStream, Logs};
-use super::{Engine, EngineError, Filters};
-use crate::spec::{ContainerName, ContainerRef};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Engine, EngineError, EventKind};
+use crate::spec::ContainerRef;
 
 impl Engine {
-    /// Makes a container that can be started. The image must be there already.
-    pub async fn create_container(
+    pub(super) fn find_container(
         &self,
-        request: CreateRequest,
-    ) -> Result<CreatedContainer, EngineError> {
-        let _ = (self, request);
-        todo!()
+        wanted: &ContainerRef,
+    ) -> Result<Arc<Container>, EngineError> {
+        self.shared.containers.find(wanted)
     }
 
-    /// `NotModified` when it runs already.
-    pub async fn start_container(&self, container: &ContainerRef) -> Result<(), EngineError> {
-        let _ = (self, container);
-        todo!()
-    }
-
-    /// `NotModified` when it does not run.
-    pub async fn stop_container(
+    /// Reports an event of a container, with its labels, name and image and what is particular.
+    pub(super) fn container_event(
         &self,
-        container: &ContainerRef,
-        options: StopOptions,
-    ) -> Result<(), EngineError> {
-        let _ = (self, container, options);
-        todo!()
-    }
-
-    pub async fn restart_container(
-        &self,
-        container: &ContainerRef,
-        options: StopOptions,
-    ) -> Result<(), EngineError> {
-        let _ = (self, container, options);
-        todo!()
-    }
-
-    /// Sends a signal, by name or number, to init; SIGKILL waits until it is gone.
-    pub async fn kill_container(
-        &self,
-        container: &ContainerRef,
-        signal: Option<&str>,
-    ) -> Result<(), EngineError> {
-        let _ = (self, container, signal);
-        todo!()
-    }
-
-    pub async fn pause_container(&self, container: &ContainerRef) -> Result<(), EngineError> {
-        let _ = (self, container);
-        todo!()
-    }
-
-    pub async fn unpause_container(&self, container: &ContainerRef) -> Result<(), EngineError> {
-        let _ = (self, container);
-        todo!()
-    }
-
-    pub async fn remove_container(
-        &self,
-        container: &ContainerRef,
-        options: RemoveOptions,
-    ) -> Result<(), EngineError> {
-        let _ = (self, container, options);
-        todo!()
-    }
-
-    pub async fn rename_container(
-        &self,
-        container: &ContainerRef,
-        name: ContainerName,
-    ) -> Result<(), EngineError> {
-        let _ = (self, container, name);
-        todo!()
-    }
-
-    /// `size` measures the layers on disk, which takes time.
-    pub async fn inspect_container(
-        &self,
-        container: &ContainerRef,
-        size: bool,
-    ) -> Result<ContainerView, EngineError> {
-        let _ = (self, container, size);
-        todo!()
-    }
-
-    /// Newest first.
-    pub async fn list_containers(
-        &self,
-        request: ListContainers,
-    ) -> Result<Vec<ContainerView>, EngineError> {
-        let _ = (self, request);
-        todo!()
-    }
-
-    /// Returns once the wait is registered: an exit after that is not missed. The future then
-    /// resolves when the condition holds.
-    pub async fn wait_container(
-        &self,
-        container: &ContainerRef,
-        condition: WaitCondition,
-    ) -> Result<BoxFuture<'static, Result<Waited, EngineError>>, EngineError> {
-        let _ = (self, container, condition);
-        todo!()
-    }
-
-    /// Connects to the standard streams; before a start it sees the first byte.
-    pub async fn attach_container(
-        &self,
-        container: &ContainerRef,
-        options: AttachOptions,
-    ) -> Result<Attached, EngineError> {
-        let _ = (self, container, options);
-        todo!()
-    }
-
-    pub async fn container_logs(
-        &self,
-        container: &ContainerRef,
-        options: LogOptions,
-    ) -> Result<Logs, EngineError> {
-        let _ = (self, container, options);
-        todo!()
-    }
-
-    /// Sets the size of the container's terminal, in rows and columns.
-    pub async fn resize_container(
-        &self,
-        container: &ContainerRef,
-        rows: u16,
-        columns: u16,
-    ) -> Result<(), EngineError> {
-        let _ = (self, container, rows, columns);
-        todo!()
-    }
-
-    /// `ps_args` as ps(1) takes them; `None` is `-ef`.
-    pub async fn top_container(
-        &self,
-        container: &ContainerRef,
-        ps_args: Option<&str>,
-    ) -> Result<Top, EngineError> {
-        let _ = (self, container, ps_args);
-        todo!()
-    }
-
-    pub async fn container_stats(
-        &self,
-        container: &ContainerRef,
-        options: StatsOptions,
-    ) -> Result<BoxStream<'static, Result<Stats, EngineError>>, EngineError> {
-        let _ = (self, container, options);
-        todo!()
-    }
-
-    /// Answers with warnings.
-    pub async fn update_container(
-        &self,
-        container: &ContainerRef,
-        request: UpdateRequest,
-    ) -> Result<Vec<String>, EngineError> {
-        let _ = (self, container, request);
-        todo!()
-    }
-
-    /// What the container changed against its image, sorted by path.
-    pub async fn container_changes(
-        &self,
-        container: &ContainerRef,
-    ) -> Result<Vec<Change>, EngineError> {
-        let _ = (self, container);
-        todo!()
-    }
-
-    /// The whole root file system as tar.
-    pub async fn export_container(
-        &self,
-        container: &ContainerRef,
-    ) -> Result<ByteStream, EngineError> {
-        let _ = (self, container);
-        todo!()
-    }
-
-    pub async fn stat_archive(
-        &self,
-        container: &ContainerRef,
-        path: &str,
-    ) -> Result<PathStat, EngineError> {
-        let _ = (self, container, path);
-        todo!()
-    }
-
-    /// A path of the container as tar, entries under its base name.
-    pub async fn get_archive(
-        &self,
-        container: &ContainerRef,
-        path: &str,
-    ) -> Result<(PathStat, ByteStream), EngineError> {
-        let _ = (self, container, path);
-        todo!()
-    }
-
-    /// Unpacks a tar, plain or compressed, into a directory of the container.
-    pub async fn put_archive(
-        &self,
-        container: &ContainerRef,
-        request: PutArchive,
-        body: ByteStream,
-    ) -> Result<(), EngineError> {
-        let _ = (self, container, request, body);
-        todo!()
-    }
-
-    /// Removes every stopped container that the filters (`until`, `label`) match.
-    pub async fn prune_containers(&self, filters: Filters) -> Result<Pruned, EngineError> {
-        let _ = (self, filters);
-        todo!()
+        container: &Container,
+        action: impl Into<String>,
+        particular: &[(&str, String)],
+    ) {
+        let attributes = container.read(|record| {
+            let mut attributes: BTreeMap<String, String> = record.config.labels.clone();
+            attributes.insert("name".to_owned(), record.name.to_string());
+            attributes.insert("image".to_owned(), record.config.image.clone());
+            for (key, value) in particular {
+                attributes.insert((*key).to_owned(), value.clone());
+            }
+            attributes
+        });
+        let id = container.id().as_str();
+        self.shared
+            .events
+            .report(EventKind::Container, action, id, attributes);
     }
 }

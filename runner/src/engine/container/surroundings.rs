@@ -1,0 +1,256 @@
+//! What a start needs to know beside the record: namespaces of other containers, the files of
+//! `/etc`, the engine's defaults.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use super::record::Record;
+use crate::engine::runtime_spec::{self, NamespaceSource, Surroundings};
+use crate::engine::{Engine, EngineError};
+use crate::launch::{Rootfs, ShimConfig, ShimLog, StdinMode, UserSpec};
+use crate::network::files::{self, Hosts, ResolvConf};
+use crate::spec::{
+    ContainerConfig, ContainerId, ContainerRef, IpcMode, LogDriver, NamespaceMode, NetworkMode,
+};
+
+impl Engine {
+    /// Namespaces and defaults for a start now; containers that are joined must be running.
+    pub(super) fn surroundings(&self, record: &Record) -> Result<Surroundings, EngineError> {
+        let host = &record.host;
+        let settings = &self.shared.settings;
+        let mode = |mode: &NamespaceMode, what: &str| match mode {
+            NamespaceMode::Private => Ok(NamespaceSource::Own),
+            NamespaceMode::Host => Ok(NamespaceSource::Host),
+            NamespaceMode::Container(other) => self.namespace_of(other, what),
+        };
+        let network = match &host.network_mode {
+            NetworkMode::Host => NamespaceSource::Host,
+            NetworkMode::Container(other) => self.namespace_of(other, "network")?,
+            NetworkMode::Default | NetworkMode::None | NetworkMode::Network(_) => {
+                NamespaceSource::Own
+            }
+        };
+        let ipc = match &host.ipc_mode {
+            IpcMode::Private | IpcMode::Shareable | IpcMode::None => NamespaceSource::Own,
+            IpcMode::Host => NamespaceSource::Host,
+            IpcMode::Container(other) => self.namespace_of(other, "IPC")?,
+        };
+        // As with docker, the host's network brings the host's name along.
+        let own_name = network != NamespaceSource::Host || !record.config.hostname.is_empty();
+        let uts = match mode(&host.uts_mode, "UTS")? {
+            NamespaceSource::Own if !own_name => NamespaceSource::Host,
+            source => source,
+        };
+        let parent = match host.cgroup_parent.as_str() {
+            "" => settings.cgroup_parent.clone(),
+            parent if parent.starts_with('/') => parent.to_owned(),
+            parent => format!("/{parent}"),
+        };
+        Ok(Surroundings {
+            pid: mode(&host.pid_mode, "PID")?,
+            network,
+            ipc,
+            uts,
+            cgroup: mode(&host.cgroupns_mode, "cgroup")?,
+            hostname: hostname(&record.id, &record.config),
+            etc_files: self.etc_files(record)?,
+            cgroup_parent: parent,
+            default_shm_size_bytes: settings.shm_size_bytes,
+            default_ulimits: settings.ulimits.clone(),
+        })
+    }
+
+    fn namespace_of(&self, other: &str, what: &str) -> Result<NamespaceSource, EngineError> {
+        let container = self.find_container(&ContainerRef::new(other))?;
+        match container.read(|record| record.state.live().map(|running| running.pid)) {
+            Some(pid) => Ok(NamespaceSource::Of(pid)),
+            None => Err(EngineError::Conflict(format!(
+                "cannot join {what} namespace of a non running container: {}",
+                container.id()
+            ))),
+        }
+    }
+
+    /// The three files that are mounted over the container's own; containers that share a
+    /// network namespace share them.
+    fn etc_files(&self, record: &Record) -> Result<Vec<(PathBuf, &'static str)>, EngineError> {
+        let paths = &self.shared.paths;
+        let owner = match &record.host.network_mode {
+            NetworkMode::Container(other) => {
+                self.find_container(&ContainerRef::new(other))?.id().clone()
+            }
+            _ => record.id.clone(),
+        };
+        Ok(vec![
+            (paths.hostname(&owner), "/etc/hostname"),
+            (paths.hosts(&owner), "/etc/hosts"),
+            (paths.resolv_conf(&owner), "/etc/resolv.conf"),
+        ])
+    }
+
+    /// Writes the files of `/etc`. They are overwritten in place, so that a running container,
+    /// which has them mounted, sees the change.
+    pub(in crate::engine) async fn write_etc_files(
+        &self,
+        record: &Record,
+    ) -> Result<(), EngineError> {
+        if matches!(record.host.network_mode, NetworkMode::Container(_)) {
+            return Ok(());
+        }
+        let paths = &self.shared.paths;
+        let id = &record.id;
+        let hostname = hostname(id, &record.config);
+        let hosts = self.hosts_text(record, &hostname)?;
+        let resolv_conf = self.with_resolv_conf(record, |conf| conf.text()).await;
+        for (path, text) in [
+            (paths.hostname(id), files::hostname(&hostname)),
+            (paths.hosts(id), hosts),
+            (paths.resolv_conf(id), resolv_conf),
+        ] {
+            tokio::fs::write(&path, text).await.map_err(|error| {
+                EngineError::internal(&format!("writing {}", path.display()), &error)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn hosts_text(&self, record: &Record, hostname: &str) -> Result<String, EngineError> {
+        let addresses: Vec<IpAddr> = record
+            .endpoints()
+            .flat_map(|endpoint| {
+                let v4 = endpoint.ipv4.map(|found| IpAddr::V4(found.address));
+                let v6 = endpoint.ipv6.map(|found| IpAddr::V6(found.address));
+                v4.into_iter().chain(v6)
+            })
+            .collect();
+        let hosts = Hosts {
+            hostname,
+            domainname: &record.config.domainname,
+            addresses: &addresses,
+            extra: &record.host.extra_hosts,
+            host_gateway: self.host_gateway(),
+            ipv6: addresses.iter().any(IpAddr::is_ipv6),
+        };
+        hosts
+            .text()
+            .map_err(|error| EngineError::InvalidParameter(error.to_string()))
+    }
+
+    /// What `host-gateway` stands for: the default bridge's own address.
+    fn host_gateway(&self) -> Option<IpAddr> {
+        let bridge = self.shared.networks.find("bridge").ok()?;
+        bridge.subnets.iter().find_map(|subnet| subnet.gateway)
+    }
+
+    /// What decides the container's `/etc/resolv.conf`.
+    pub(super) async fn with_resolv_conf<R>(
+        &self,
+        record: &Record,
+        look: impl FnOnce(&ResolvConf<'_>) -> R,
+    ) -> R {
+        let settings = &self.shared.settings;
+        let host = &record.host;
+        // A machine without the file has no name servers to pass on.
+        let on_host = tokio::fs::read_to_string("/etc/resolv.conf")
+            .await
+            .unwrap_or_default();
+        let choose = |own: &'_ [String], default: &'_ [String]| -> Vec<String> {
+            if own.is_empty() { default } else { own }.to_vec()
+        };
+        let servers = if host.dns.is_empty() {
+            &settings.dns
+        } else {
+            &host.dns
+        };
+        let search = choose(&host.dns_search, &settings.dns_search);
+        let options = choose(&host.dns_options, &settings.dns_options);
+        look(&ResolvConf {
+            host: &on_host,
+            nameservers: servers,
+            search: &search,
+            options: &options,
+            embedded: record.networks.keys().any(|name| self.has_names(name)),
+            host_network: host.network_mode == NetworkMode::Host,
+            ipv6: record.endpoints().any(|endpoint| endpoint.ipv6.is_some()),
+        })
+    }
+
+    /// Whether containers on that network find each other by name.
+    fn has_names(&self, network: &str) -> bool {
+        self.shared
+            .networks
+            .find(network)
+            .is_ok_and(|network| network.has_names())
+    }
+
+    /// Writes the bundle; answers what this machine cannot do and leaves out.
+    pub(super) async fn write_bundle(
+        &self,
+        record: &Record,
+        around: &Surroundings,
+    ) -> Result<Vec<String>, EngineError> {
+        let spec = runtime_spec::build(record, around)?;
+        let shim = self.shim_config(record)?;
+        let bundle = self.shared.paths.bundle(&record.id);
+        self.shared
+            .launcher
+            .write_bundle(&bundle, spec, &shim)
+            .await
+            .map_err(super::start::launch_error)
+    }
+
+    /// Tries what a start would write, for the warnings and errors that belong to a creation.
+    pub(super) async fn check_launch(&self, record: &Record) -> Result<Vec<String>, EngineError> {
+        // Whom it joins may not run yet; that is a matter of the start.
+        let around = match self.surroundings(record) {
+            Ok(around) => around,
+            Err(EngineError::Conflict(_)) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        self.write_bundle(record, &around).await
+    }
+
+    fn shim_config(&self, record: &Record) -> Result<ShimConfig, EngineError> {
+        let config = &record.config;
+        let snapshot = self
+            .shared
+            .images
+            .snapshot(&record.id)
+            .map_err(|error| EngineError::internal("finding the container's layer", &error))?;
+        let log = &record.host.log;
+        Ok(ShimConfig {
+            id: record.id.to_string(),
+            rootfs: Rootfs::Overlay {
+                lower: snapshot.lower,
+                upper: snapshot.upper,
+                work: snapshot.work,
+                options: Vec::new(),
+            },
+            log: (log.driver != LogDriver::None).then(|| ShimLog {
+                path: self.shared.paths.log(&record.id),
+                max_size_bytes: log.max_size_bytes,
+                max_files: log.max_files.max(1),
+                compress: log.compress,
+            }),
+            stdin: match (config.open_stdin, config.stdin_once) {
+                (false, _) => StdinMode::Closed,
+                (true, false) => StdinMode::Open,
+                (true, true) => StdinMode::Once,
+            },
+            console_size: record.host.console_size,
+            user: Some(UserSpec {
+                user: config.user.clone(),
+                additional_groups: record.host.group_add.clone(),
+            }),
+        })
+    }
+}
+
+/// The name the container has for itself.
+pub(crate) fn hostname(id: &ContainerId, config: &ContainerConfig) -> String {
+    if config.hostname.is_empty() {
+        id.short().to_owned()
+    } else {
+        config.hostname.clone()
+    }
+}

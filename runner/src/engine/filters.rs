@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::error::EngineError;
 
 /// Filter keys and their values; several values of a key are alternatives, several keys must
@@ -63,6 +65,30 @@ impl Filters {
         }
     }
 
+    /// The `until` filter: a time, or a span such as `24h` before now.
+    pub(crate) fn until(&self) -> Result<Option<Timestamp>, EngineError> {
+        let Some(text) = self.values("until").next() else {
+            return Ok(None);
+        };
+        let wrong =
+            || EngineError::InvalidParameter(format!("invalid value for 'until': {text:?}"));
+        if let Ok(span) = text.parse::<SignedDuration>() {
+            return Timestamp::now()
+                .checked_sub(span)
+                .map(Some)
+                .map_err(|_| wrong());
+        }
+        if let Ok(time) = text.parse::<Timestamp>() {
+            return Ok(Some(time));
+        }
+        let (seconds, nanoseconds) = text.split_once('.').unwrap_or((text, "0"));
+        let seconds = seconds.parse().map_err(|_| wrong())?;
+        let nanoseconds = format!("{nanoseconds:0<9}").parse().map_err(|_| wrong())?;
+        Timestamp::new(seconds, nanoseconds)
+            .map(Some)
+            .map_err(|_| wrong())
+    }
+
     /// Whether `labels` satisfy every `label` (`key` or `key=value`) and no `label!` filter.
     pub(crate) fn labels_match(&self, labels: &BTreeMap<String, String>) -> bool {
         let holds = |wanted: &str| match wanted.split_once('=') {
@@ -95,6 +121,26 @@ mod tests {
             }
             assert_eq!(filters.labels_match(&labels), expected, "{pairs:?}");
         }
+    }
+
+    #[test]
+    fn until_is_a_time_or_a_span() {
+        for good in [
+            "24h",
+            "10m",
+            "1h30m",
+            "1700000000",
+            "1700000000.5",
+            "2024-01-01T00:00:00Z",
+        ] {
+            let mut filters = Filters::new();
+            filters.insert("until", good);
+            assert!(filters.until().unwrap().is_some(), "{good}");
+        }
+        let mut filters = Filters::new();
+        filters.insert("until", "tomorrow");
+        assert!(filters.until().is_err());
+        assert_eq!(Filters::new().until().unwrap(), None);
     }
 
     #[test]

@@ -6,8 +6,9 @@
 //!
 //! Rules that hold throughout:
 //! - A record is written before the act it announces and after the act it reports, so that a
-//!   restart finds out what a crash interrupted (`restore`).
+//!   restart finds out what a crash interrupted (`open`).
 //! - Each container has its own lock for its verbs; nothing global is held across I/O.
+//! - A verb that has begun is carried through even if its caller goes away (`Engine::carry_out`).
 
 mod container;
 mod detach_keys;
@@ -17,6 +18,9 @@ mod exec;
 mod filters;
 mod image;
 mod network;
+mod open;
+mod paths;
+mod runtime_spec;
 mod signal;
 mod stream;
 mod system;
@@ -39,14 +43,99 @@ pub use image::{
     PullImage, PushImage, Pushed, RegistryAuth,
 };
 pub use network::{CreateNetwork, IpamPool, NetworkMember, NetworkView};
+
+pub use open::OpenError;
 pub use stream::{Attached, ByteStream, InputSink, Logs, OutputStream};
 pub use system::{DiskUsage, DiskUsageParts, Info, Version};
 pub use volume::{CreateVolume, VolumeUsage, VolumeView};
 
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
+
+use hythe_oci::client::Client;
+
+use crate::image::ImageStore;
+use crate::launch::Launcher;
+use crate::network::{NetworkSettings, NetworkSpec, Networks};
+use crate::spec::{LogConfig, Ulimit};
+use crate::store::Records;
+use container::{Record, Table};
+use error::chain;
+use events::EventHub;
+use exec::Execs;
+use paths::Paths;
+use volume::Volumes;
+
+/// What the agent's configuration says to the engine.
+#[derive(Debug, Clone)]
+pub struct EngineSettings {
+    pub data_root: PathBuf,
+    pub exec_root: PathBuf,
+    pub network: NetworkSettings,
+    pub registry: RegistrySettings,
+    /// Name servers of containers that name none; empty means the host's.
+    pub dns: Vec<IpAddr>,
+    pub dns_search: Vec<String>,
+    pub dns_options: Vec<String>,
+    pub log: LogConfig,
+    pub shm_size_bytes: u64,
+    pub ulimits: Vec<Ulimit>,
+    pub cgroup_parent: String,
+    pub init: bool,
+    pub labels: Vec<String>,
+    pub debug: bool,
+}
+
+/// How images travel.
+#[derive(Debug, Clone)]
+pub struct RegistrySettings {
+    pub default_registry: String,
+    pub mirrors: Vec<String>,
+    pub insecure: Vec<String>,
+    pub max_concurrent_downloads: usize,
+    pub max_concurrent_uploads: usize,
+}
 
 /// The engine; clones share it.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    _shared: Arc<()>,
+    shared: Arc<Shared>,
+}
+
+/// What every part of the engine reaches.
+#[derive(Debug)]
+struct Shared {
+    settings: EngineSettings,
+    /// Stable over restarts.
+    id: String,
+    paths: Paths,
+    containers: Table,
+    records: Records<Record>,
+    execs: Execs,
+    volumes: Volumes,
+    networks: Networks,
+    network_records: Records<NetworkSpec>,
+    images: ImageStore,
+    /// For logins; pulls and pushes go through `images`.
+    registry_client: Client,
+    launcher: Launcher,
+    events: EventHub,
+}
+
+impl Engine {
+    /// Runs a verb in a task of its own, so that it is carried through even when the caller
+    /// drops the future half-way, as a server does when a client hangs up.
+    async fn carry_out<T: Send + 'static>(
+        &self,
+        verb: impl Future<Output = Result<T, EngineError>> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        match tokio::spawn(verb).await {
+            Ok(result) => result,
+            Err(error) => Err(EngineError::Internal(format!(
+                "the request was not carried out: {}",
+                chain(&error)
+            ))),
+        }
+    }
 }

@@ -6,9 +6,12 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::container::{EndpointView, Pruned};
-use super::{Engine, EngineError, Filters};
-use crate::spec::{ContainerName, ContainerRef, NetworkAttachment};
+use super::container::{
+    Container, EndpointView, Membership, Pruned, Verb, endpoint_view, network_error,
+};
+use super::{Engine, EngineError, EventKind, Filters};
+use crate::network::{DriverName, Netns, NetworkRequest, NetworkSpec, Subnet};
+use crate::spec::{ContainerName, ContainerRef, NetworkAttachment, NetworkMode};
 
 /// `POST /networks/create`.
 #[derive(Debug, Clone, Default)]
@@ -27,7 +30,7 @@ pub struct CreateNetwork {
 /// One address pool; texts are checked by the engine.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IpamPool {
-    /// Such as `172.18.0.0/16`.
+    /// Such as `172.18.0.0/16`; empty leaves the choice to the engine.
     pub subnet: String,
     pub ip_range: Option<String>,
     pub gateway: Option<IpAddr>,
@@ -58,27 +61,138 @@ pub struct NetworkMember {
     pub endpoint: EndpointView,
 }
 
+impl IpamPool {
+    fn into_subnet(self) -> Result<Option<Subnet>, EngineError> {
+        let wrong = |text: &str| EngineError::InvalidParameter(format!("invalid subnet: {text}"));
+        if self.subnet.is_empty() {
+            return Ok(None);
+        }
+        let ip_range = self.ip_range.filter(|text| !text.is_empty());
+        Ok(Some(Subnet {
+            subnet: self.subnet.parse().map_err(|_| wrong(&self.subnet))?,
+            gateway: self.gateway,
+            ip_range: ip_range
+                .map(|text| text.parse().map_err(|_| wrong(&text)))
+                .transpose()?,
+            auxiliary: self.auxiliary,
+        }))
+    }
+}
+
+impl From<Subnet> for IpamPool {
+    fn from(subnet: Subnet) -> Self {
+        Self {
+            subnet: subnet.subnet.to_string(),
+            ip_range: subnet.ip_range.map(|range| range.to_string()),
+            gateway: subnet.gateway,
+            auxiliary: subnet.auxiliary,
+        }
+    }
+}
+
 impl Engine {
-    /// Answers with the id.
-    pub async fn create_network(&self, request: CreateNetwork) -> Result<String, EngineError> {
-        let _ = (self, request);
-        todo!()
+    pub(super) fn find_network(&self, wanted: &str) -> Result<NetworkSpec, EngineError> {
+        self.shared.networks.find(wanted).map_err(network_error)
     }
 
+    /// Answers with the id.
+    pub async fn create_network(&self, request: CreateNetwork) -> Result<String, EngineError> {
+        let driver: DriverName = request.driver.parse().map_err(network_error)?;
+        let subnets = request.ipam.into_iter().map(IpamPool::into_subnet);
+        let subnets = subnets.collect::<Result<Vec<_>, _>>()?;
+        let request = NetworkRequest {
+            name: request.name,
+            driver,
+            enable_ipv4: true,
+            enable_ipv6: request.enable_ipv6,
+            subnets: subnets.into_iter().flatten().collect(),
+            internal: request.internal,
+            attachable: request.attachable,
+            options: request.options,
+            labels: request.labels,
+        };
+        let engine = self.clone();
+        self.carry_out(async move {
+            let shared = &engine.shared;
+            let network = shared
+                .networks
+                .create(request)
+                .await
+                .map_err(network_error)?;
+            let kept = shared
+                .network_records
+                .put(network.id.as_str(), &network)
+                .await;
+            if let Err(error) = kept {
+                // What nobody would know after a restart must not exist now.
+                drop(shared.networks.remove(&network.id).await);
+                return Err(EngineError::internal(
+                    "keeping the network's record",
+                    &error,
+                ));
+            }
+            engine.whole_network_event("create", &network);
+            Ok(network.id.to_string())
+        })
+        .await
+    }
+
+    /// In order of name.
     pub async fn list_networks(&self, filters: Filters) -> Result<Vec<NetworkView>, EngineError> {
-        let _ = (self, filters);
-        todo!()
+        filters.check_keys(&[
+            "dangling", "driver", "id", "label", "label!", "name", "scope", "type",
+        ])?;
+        let dangling = filters.flag("dangling")?;
+        let views = self.shared.networks.list().into_iter().map(|network| {
+            let predefined = network.is_predefined();
+            (self.network_view(network), predefined)
+        });
+        let matches = |view: &NetworkView, predefined: bool| {
+            let kind = if predefined { "builtin" } else { "custom" };
+            filters.any("id", |wanted| view.id.starts_with(wanted))
+                && filters.any("name", |wanted| view.name.contains(wanted))
+                && filters.any("driver", |wanted| view.driver == wanted)
+                && filters.any("scope", |wanted| wanted == "local")
+                && filters.any("type", |wanted| wanted == kind)
+                && filters.labels_match(&view.labels)
+                && dangling.is_none_or(|dangling| {
+                    dangling == (!predefined && !self.is_network_used(&view.id))
+                })
+        };
+        Ok(views
+            .filter(|(view, predefined)| matches(view, *predefined))
+            .map(|(view, _)| view)
+            .collect())
     }
 
     /// By id, name or start of the id.
     pub async fn inspect_network(&self, network: &str) -> Result<NetworkView, EngineError> {
-        let _ = (self, network);
-        todo!()
+        Ok(self.network_view(self.find_network(network)?))
     }
 
     pub async fn remove_network(&self, network: &str) -> Result<(), EngineError> {
-        let _ = (self, network);
-        todo!()
+        let network = self.find_network(network)?;
+        let engine = self.clone();
+        self.carry_out(async move { engine.remove_found_network(&network).await })
+            .await
+    }
+
+    async fn remove_found_network(&self, network: &NetworkSpec) -> Result<(), EngineError> {
+        let shared = &self.shared;
+        // The bridge first: a record without a bridge makes it anew at the next start, a bridge
+        // without a record would stay for ever.
+        shared
+            .networks
+            .remove(&network.id)
+            .await
+            .map_err(network_error)?;
+        shared
+            .network_records
+            .remove(network.id.as_str())
+            .await
+            .map_err(|error| EngineError::internal("removing the network's record", &error))?;
+        self.whole_network_event("destroy", network);
+        Ok(())
     }
 
     /// `attachment.network` is ignored: `network` says which.
@@ -86,10 +200,77 @@ impl Engine {
         &self,
         network: &str,
         container: &ContainerRef,
+        mut attachment: NetworkAttachment,
+    ) -> Result<(), EngineError> {
+        let network = self.find_network(network)?;
+        let container = self.find_container(container)?;
+        attachment.network.clone_from(&network.name);
+        let engine = self.clone();
+        self.carry_out(async move {
+            let mut verb = container.verb().await;
+            engine.connect(&mut verb, network, attachment).await
+        })
+        .await
+    }
+
+    async fn connect(
+        &self,
+        verb: &mut Verb,
+        network: NetworkSpec,
         attachment: NetworkAttachment,
     ) -> Result<(), EngineError> {
-        let _ = (self, network, container, attachment);
-        todo!()
+        let record = verb.record();
+        let name = network.name.clone();
+        let refuse = |text: String| Err(EngineError::Forbidden(text));
+        if matches!(
+            record.host.network_mode,
+            NetworkMode::Container(_) | NetworkMode::Host
+        ) {
+            return refuse(
+                "container sharing network namespace with another container or host cannot be \
+                 connected to any other network"
+                    .to_owned(),
+            );
+        }
+        if matches!(network.driver, DriverName::Host | DriverName::Null) {
+            return refuse(format!("container cannot be connected to network {name}"));
+        }
+        if record.networks.contains_key(&name) {
+            return refuse(format!(
+                "endpoint with name {} already exists in network {name}",
+                record.name
+            ));
+        }
+        let mut membership = Membership {
+            network: network.id.clone(),
+            attachment,
+            endpoint: None,
+        };
+        if let Some(shim) = verb.shim() {
+            let netns = Netns::of_process(shim.init_pid()).map_err(network_error)?;
+            let n_used = record.endpoints().count();
+            let place = (free_interface(&record), n_used == 0);
+            let request = self
+                .endpoint_request(&record, &membership, netns, place)
+                .await?;
+            let endpoint = self.shared.networks.attach(&network.id, request).await;
+            membership.endpoint = Some(endpoint.map_err(network_error)?);
+        }
+        let endpoint = membership.endpoint.clone();
+        let kept = verb.update(|record| {
+            // `none` is left by whoever joins a real network.
+            record.networks.retain(|other, _| other != "none");
+            record.networks.insert(name.clone(), membership);
+        });
+        if let Err(error) = kept.await {
+            if let Some(endpoint) = endpoint {
+                self.detach(&endpoint).await;
+            }
+            return Err(error);
+        }
+        self.write_etc_files(&verb.record()).await?;
+        self.network_event("connect", &network.id, &name, verb);
+        Ok(())
     }
 
     pub async fn disconnect_network(
@@ -98,12 +279,121 @@ impl Engine {
         container: &ContainerRef,
         force: bool,
     ) -> Result<(), EngineError> {
-        let _ = (self, network, container, force);
-        todo!()
+        let network = self.find_network(network)?;
+        let container = self.find_container(container)?;
+        let engine = self.clone();
+        self.carry_out(async move {
+            let mut verb = container.verb().await;
+            let found = verb.read(|record| record.networks.get(&network.name).cloned());
+            let Some(membership) = found else {
+                if force {
+                    return Ok(());
+                }
+                return Err(EngineError::Forbidden(format!(
+                    "container {} is not connected to network {}",
+                    verb.id(),
+                    network.name
+                )));
+            };
+            if let Some(endpoint) = &membership.endpoint {
+                engine.detach(endpoint).await;
+            }
+            verb.update(|record| {
+                record.networks.remove(&network.name);
+            })
+            .await?;
+            engine.write_etc_files(&verb.record()).await?;
+            engine.network_event("disconnect", &network.id, &network.name, &verb);
+            Ok(())
+        })
+        .await
     }
 
     pub async fn prune_networks(&self, filters: Filters) -> Result<Pruned, EngineError> {
-        let _ = (self, filters);
-        todo!()
+        filters.check_keys(&["label", "label!", "until"])?;
+        let until = filters.until()?;
+        let engine = self.clone();
+        self.carry_out(async move {
+            let mut pruned = Pruned::default();
+            for network in engine.shared.networks.list() {
+                let old = until.is_none_or(|until| network.created_at < until);
+                if network.is_predefined()
+                    || !old
+                    || !filters.labels_match(&network.labels)
+                    || engine.is_network_used(network.id.as_str())
+                {
+                    continue;
+                }
+                match engine.remove_found_network(&network).await {
+                    Ok(()) => pruned.removed.push(network.name),
+                    Err(error) => tracing::warn!(network = network.name, %error, "prune"),
+                }
+            }
+            Ok(pruned)
+        })
+        .await
     }
+
+    /// Whether any container, running or not, is to be on it.
+    fn is_network_used(&self, id: &str) -> bool {
+        let containers = self.shared.containers.all();
+        containers.iter().any(|container| {
+            container.read(|record| {
+                record
+                    .networks
+                    .values()
+                    .any(|membership| membership.network.as_str() == id)
+            })
+        })
+    }
+
+    fn network_view(&self, network: NetworkSpec) -> NetworkView {
+        let containers = self.shared.containers.all();
+        let member = |container: &std::sync::Arc<Container>| {
+            container.read(|record| {
+                let membership = record.networks.get(&network.name)?;
+                membership.endpoint.as_ref()?;
+                let member = NetworkMember {
+                    name: record.name.clone(),
+                    endpoint: endpoint_view(record, membership),
+                };
+                Some((record.id.to_string(), member))
+            })
+        };
+        NetworkView {
+            containers: containers.iter().filter_map(member).collect(),
+            id: network.id.to_string(),
+            name: network.name,
+            created_at: network.created_at,
+            driver: network.driver.to_string(),
+            internal: network.internal,
+            attachable: network.attachable,
+            enable_ipv6: network.enable_ipv6,
+            ipam: network.subnets.into_iter().map(IpamPool::from).collect(),
+            options: network.options,
+            labels: network.labels,
+        }
+    }
+
+    fn whole_network_event(&self, action: &str, network: &NetworkSpec) {
+        let attributes = BTreeMap::from([
+            ("name".to_owned(), network.name.clone()),
+            ("type".to_owned(), network.driver.to_string()),
+        ]);
+        let id = network.id.to_string();
+        self.shared
+            .events
+            .report(EventKind::Network, action, id, attributes);
+    }
+}
+
+/// The lowest `ethN` that the container does not have.
+fn free_interface(record: &super::container::Record) -> usize {
+    let is_used = |n: &usize| {
+        let name = format!("eth{n}");
+        record
+            .endpoints()
+            .any(|endpoint| endpoint.interface == name)
+    };
+    (0..).find(|n| !is_used(n)).unwrap_or(0)
 }

@@ -1,13 +1,23 @@
 //! Volumes: directories that outlive the containers that write them.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use rand::RngCore as _;
 use serde::{Deserialize, Serialize};
 
 use super::container::Pruned;
-use super::{Engine, EngineError, Filters};
+use super::error::EngineError;
+use super::paths::Paths;
+use super::{Engine, EventKind, Filters};
+use crate::spec::ContainerId;
+use crate::store::{Records, StoreError};
+use crate::sys::tree;
+
+/// The label docker gives volumes that nobody named.
+const ANONYMOUS_LABEL: &str = "com.docker.volume.anonymous";
 
 /// `POST /volumes/create`.
 #[derive(Debug, Clone, Default)]
@@ -40,32 +50,498 @@ pub struct VolumeUsage {
     pub n_containers: i64,
 }
 
+/// What is kept on disk about a volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct VolumeRecord {
+    name: String,
+    options: BTreeMap<String, String>,
+    labels: BTreeMap<String, String>,
+    created_at: Timestamp,
+    /// Its removal has begun; a crash must not bring half of its content back.
+    #[serde(default)]
+    removing: bool,
+}
+
+impl VolumeRecord {
+    /// A bind volume (`type=none,o=bind,device=PATH`) is that path itself.
+    fn content(&self, paths: &Paths) -> PathBuf {
+        match self.options.get("device") {
+            Some(device) => device.into(),
+            None => paths.volume_content(&self.name),
+        }
+    }
+
+    fn view(&self, paths: &Paths) -> VolumeView {
+        VolumeView {
+            name: self.name.clone(),
+            driver: "local".to_owned(),
+            mountpoint: self.content(paths),
+            options: self.options.clone(),
+            labels: self.labels.clone(),
+            created_at: self.created_at,
+            usage: None,
+        }
+    }
+
+    fn is_anonymous(&self) -> bool {
+        self.labels.contains_key(ANONYMOUS_LABEL)
+    }
+}
+
+/// All volumes, and which containers have them.
+#[derive(Debug)]
+pub(crate) struct Volumes {
+    paths: Paths,
+    records: Records<VolumeRecord>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    by_name: BTreeMap<String, VolumeRecord>,
+    users: BTreeMap<String, BTreeSet<ContainerId>>,
+}
+
+impl Volumes {
+    /// Reads the records, finishes removals that a crash interrupted.
+    pub(crate) async fn open(paths: &Paths) -> Result<Self, StoreError> {
+        let (records, found) = Records::<VolumeRecord>::open(&paths.records("volumes"))?;
+        let mut by_name = BTreeMap::new();
+        for (name, record) in found {
+            if record.removing {
+                match remove_content(paths, &record).await {
+                    Ok(()) => records.remove(&name).await?,
+                    Err(error) => tracing::warn!(volume = name, %error, "half removed"),
+                }
+            } else {
+                by_name.insert(name, record);
+            }
+        }
+        Ok(Self {
+            paths: paths.clone(),
+            records,
+            inner: Mutex::new(Inner {
+                by_name,
+                users: BTreeMap::new(),
+            }),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a container has a volume, which keeps it from being removed. False when there
+    /// is no such volume.
+    pub(crate) fn hold(&self, name: &str, container: &ContainerId) -> bool {
+        let mut inner = self.lock();
+        let exists = inner
+            .by_name
+            .get(name)
+            .is_some_and(|record| !record.removing);
+        if exists {
+            let users = inner.users.entry(name.to_owned()).or_default();
+            users.insert(container.clone());
+        }
+        exists
+    }
+
+    /// The container has gone.
+    pub(crate) fn release(&self, name: &str, container: &ContainerId) {
+        let mut inner = self.lock();
+        if let Some(users) = inner.users.get_mut(name) {
+            users.remove(container);
+            if users.is_empty() {
+                inner.users.remove(name);
+            }
+        }
+    }
+
+    /// Names of the volumes that a container has.
+    pub(crate) fn held_by(&self, container: &ContainerId) -> Vec<String> {
+        let inner = self.lock();
+        let held = inner
+            .users
+            .iter()
+            .filter(|(_, users)| users.contains(container));
+        held.map(|(name, _)| name.clone()).collect()
+    }
+
+    pub(crate) fn is_anonymous(&self, name: &str) -> bool {
+        self.lock()
+            .by_name
+            .get(name)
+            .is_some_and(VolumeRecord::is_anonymous)
+    }
+
+    fn get(&self, name: &str) -> Result<VolumeRecord, EngineError> {
+        let inner = self.lock();
+        let found = inner.by_name.get(name).filter(|record| !record.removing);
+        found
+            .cloned()
+            .ok_or_else(|| EngineError::no_such_volume(name))
+    }
+
+    /// All volumes with the number of containers that have each.
+    fn all(&self) -> Vec<(VolumeRecord, usize)> {
+        let inner = self.lock();
+        let n_users = |name: &str| inner.users.get(name).map_or(0, BTreeSet::len);
+        inner
+            .by_name
+            .values()
+            .filter(|record| !record.removing)
+            .map(|record| (record.clone(), n_users(&record.name)))
+            .collect()
+    }
+
+    /// Marks a volume as going, unless a container has it.
+    fn begin_removal(&self, name: &str) -> Result<VolumeRecord, EngineError> {
+        let mut inner = self.lock();
+        if let Some(users) = inner.users.get(name) {
+            let ids: Vec<&str> = users.iter().map(ContainerId::as_str).collect();
+            return Err(EngineError::Conflict(format!(
+                "remove {name}: volume is in use - [{}]",
+                ids.join(", ")
+            )));
+        }
+        let record = inner
+            .by_name
+            .get_mut(name)
+            .filter(|record| !record.removing)
+            .ok_or_else(|| EngineError::no_such_volume(name))?;
+        record.removing = true;
+        Ok(record.clone())
+    }
+
+    async fn remove(&self, name: &str) -> Result<(), EngineError> {
+        let record = self.begin_removal(name)?;
+        let result = async {
+            self.records.put(name, &record).await.map_err(keeping)?;
+            remove_content(&self.paths, &record)
+                .await
+                .map_err(|error| EngineError::internal("removing the volume's content", &error))?;
+            self.records.remove(name).await.map_err(keeping)
+        }
+        .await;
+        let mut inner = self.lock();
+        match &result {
+            Ok(()) => {
+                inner.by_name.remove(name);
+            }
+            // It can be tried again.
+            Err(_) => {
+                if let Some(record) = inner.by_name.get_mut(name) {
+                    record.removing = false;
+                }
+            }
+        }
+        result
+    }
+
+    /// The existing volume of that name, or a new one; and whether it is new.
+    async fn create(&self, request: CreateVolume) -> Result<(VolumeRecord, bool), EngineError> {
+        check_driver(&request)?;
+        let mut labels = request.labels;
+        let name = match request.name.filter(|name| !name.is_empty()) {
+            Some(name) => {
+                check_name(&name)?;
+                name
+            }
+            None => {
+                labels.insert(ANONYMOUS_LABEL.to_owned(), String::new());
+                random_name()
+            }
+        };
+        let record = VolumeRecord {
+            name: name.clone(),
+            options: request.options,
+            labels,
+            created_at: Timestamp::now(),
+            removing: false,
+        };
+        {
+            let mut inner = self.lock();
+            match inner.by_name.get(&name) {
+                Some(existing) if existing.removing => {
+                    return Err(EngineError::Conflict(format!(
+                        "volume {name} is being removed"
+                    )));
+                }
+                Some(existing) => return Ok((existing.clone(), false)),
+                None => inner.by_name.insert(name.clone(), record.clone()),
+            };
+        }
+        let made = self.make(&record).await;
+        if let Err(error) = made {
+            self.lock().by_name.remove(&name);
+            return Err(error);
+        }
+        Ok((record, true))
+    }
+
+    async fn make(&self, record: &VolumeRecord) -> Result<(), EngineError> {
+        self.records
+            .put(&record.name, record)
+            .await
+            .map_err(keeping)?;
+        if record.options.contains_key("device") {
+            return Ok(());
+        }
+        let content = self.paths.volume_content(&record.name);
+        tokio::fs::create_dir_all(&content)
+            .await
+            .map_err(|error| EngineError::internal("creating the volume's directory", &error))
+    }
+}
+
+fn keeping(error: StoreError) -> EngineError {
+    EngineError::internal("keeping the volume's record", &error)
+}
+
+async fn remove_content(paths: &Paths, record: &VolumeRecord) -> std::io::Result<()> {
+    let volume = paths.volume(&record.name);
+    tree::remove(&volume).await
+}
+
+fn random_name() -> String {
+    let mut bytes = [0_u8; 32];
+    rand::rng().fill_bytes(&mut bytes);
+    hex::encode(bytes)
+}
+
+fn check_name(name: &str) -> Result<(), EngineError> {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+    let bytes = name.as_bytes();
+    if bytes.len() >= 2
+        && bytes.len() <= 200
+        && bytes[0].is_ascii_alphanumeric()
+        && bytes.iter().all(|&b| inner(b))
+    {
+        return Ok(());
+    }
+    Err(EngineError::InvalidParameter(format!(
+        "create {name}: \"{name}\" includes invalid characters for a local volume name, only \
+         \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use \
+         absolute path"
+    )))
+}
+
+/// Only the local driver, with a plain directory or a bind.
+fn check_driver(request: &CreateVolume) -> Result<(), EngineError> {
+    if !matches!(request.driver.as_str(), "" | "local") {
+        return Err(EngineError::NotFound(format!(
+            "error looking up volume plugin {0}: plugin \"{0}\" not found",
+            request.driver
+        )));
+    }
+    if request.options.is_empty() {
+        return Ok(());
+    }
+    let option = |key: &str| request.options.get(key).map_or("", String::as_str);
+    if let Some(key) = request
+        .options
+        .keys()
+        .find(|key| !matches!(key.as_str(), "type" | "o" | "device"))
+    {
+        return Err(EngineError::InvalidParameter(format!(
+            "invalid option: \"{key}\""
+        )));
+    }
+    let is_bind = matches!(option("type"), "none" | "" | "bind") && option("o") == "bind";
+    if is_bind && Path::new(option("device")).is_absolute() {
+        return Ok(());
+    }
+    Err(EngineError::NotImplemented(format!(
+        "volumes of type \"{}\" with options \"{}\" are not supported; use a plain volume or \
+         type=none, o=bind, device=PATH",
+        option("type"),
+        option("o")
+    )))
+}
+
 impl Engine {
     /// An existing volume of that name is answered as it is.
     pub async fn create_volume(&self, request: CreateVolume) -> Result<VolumeView, EngineError> {
-        let _ = (self, request);
-        todo!()
+        let engine = self.clone();
+        self.carry_out(async move {
+            let (record, is_new) = engine.shared.volumes.create(request).await?;
+            if is_new {
+                engine.volume_event("create", &record.name, &[]);
+            }
+            Ok(record.view(&engine.shared.paths))
+        })
+        .await
     }
 
+    /// By name, in order of name.
     pub async fn list_volumes(&self, filters: Filters) -> Result<Vec<VolumeView>, EngineError> {
-        let _ = (self, filters);
-        todo!()
+        filters.check_keys(&["dangling", "driver", "label", "label!", "name"])?;
+        let dangling = filters.flag("dangling")?;
+        let matches = |record: &VolumeRecord, n_users: usize| {
+            dangling.is_none_or(|dangling| dangling == (n_users == 0))
+                && filters.any("driver", |driver| driver == "local")
+                && filters.any("name", |part| record.name.contains(part))
+                && filters.labels_match(&record.labels)
+        };
+        let volumes = self.shared.volumes.all().into_iter();
+        Ok(volumes
+            .filter(|(record, n_users)| matches(record, *n_users))
+            .map(|(record, _)| record.view(&self.shared.paths))
+            .collect())
     }
 
     pub async fn inspect_volume(&self, name: &str) -> Result<VolumeView, EngineError> {
-        let _ = (self, name);
-        todo!()
+        Ok(self.shared.volumes.get(name)?.view(&self.shared.paths))
     }
 
     /// `force` is not upset by one that does not exist.
     pub async fn remove_volume(&self, name: &str, force: bool) -> Result<(), EngineError> {
-        let _ = (self, name, force);
-        todo!()
+        let (engine, name) = (self.clone(), name.to_owned());
+        self.carry_out(async move {
+            match engine.shared.volumes.remove(&name).await {
+                Err(EngineError::NotFound(_)) if force => Ok(()),
+                Ok(()) => {
+                    engine.volume_event("destroy", &name, &[]);
+                    Ok(())
+                }
+                other => other,
+            }
+        })
+        .await
     }
 
     /// Removes unused anonymous volumes, with the filter `all=true` named ones as well.
     pub async fn prune_volumes(&self, filters: Filters) -> Result<Pruned, EngineError> {
-        let _ = (self, filters);
-        todo!()
+        filters.check_keys(&["all", "label", "label!"])?;
+        let all = filters.flag("all")?.unwrap_or(false);
+        let engine = self.clone();
+        self.carry_out(async move {
+            let mut pruned = Pruned::default();
+            for (record, n_users) in engine.shared.volumes.all() {
+                let wanted = (all || record.is_anonymous()) && filters.labels_match(&record.labels);
+                if n_users > 0 || !wanted {
+                    continue;
+                }
+                let size = engine.volume_size(&record).await;
+                // One that was taken into use in the meantime stays.
+                if engine.shared.volumes.remove(&record.name).await.is_ok() {
+                    engine.volume_event("destroy", &record.name, &[]);
+                    pruned.reclaimed_bytes += size;
+                    pruned.removed.push(record.name);
+                }
+            }
+            Ok(pruned)
+        })
+        .await
+    }
+
+    /// Every volume with its size and number of users.
+    pub(super) async fn volume_usage(&self) -> Vec<VolumeView> {
+        let mut views = Vec::new();
+        for (record, n_users) in self.shared.volumes.all() {
+            let size = self.volume_size(&record).await;
+            let mut view = record.view(&self.shared.paths);
+            view.usage = Some(VolumeUsage {
+                size_bytes: i64::try_from(size).unwrap_or(i64::MAX),
+                n_containers: i64::try_from(n_users).unwrap_or(i64::MAX),
+            });
+            views.push(view);
+        }
+        views
+    }
+
+    async fn volume_size(&self, record: &VolumeRecord) -> u64 {
+        tree::size(&record.content(&self.shared.paths))
+            .await
+            .unwrap_or(0)
+    }
+
+    pub(super) fn volume_event(&self, action: &str, name: &str, particular: &[(&str, String)]) {
+        let mut attributes = BTreeMap::from([("driver".to_owned(), "local".to_owned())]);
+        for (key, value) in particular {
+            attributes.insert((*key).to_owned(), value.clone());
+        }
+        self.shared
+            .events
+            .report(EventKind::Volume, action, name, attributes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn used_volumes_stay_and_records_outlive_the_engine() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = Paths::new(dir.path().join("data"), dir.path().join("run"));
+        let volumes = Volumes::open(&paths).await.unwrap();
+        let named = |name: &str| CreateVolume {
+            name: Some(name.to_owned()),
+            ..CreateVolume::default()
+        };
+        let (record, is_new) = volumes.create(named("data")).await.unwrap();
+        assert!(is_new && record.content(&paths).is_dir());
+        assert!(!volumes.create(named("data")).await.unwrap().1);
+
+        let container = ContainerId::random();
+        assert!(volumes.hold("data", &container));
+        assert!(matches!(
+            volumes.remove("data").await,
+            Err(EngineError::Conflict(_))
+        ));
+
+        drop(volumes);
+        let volumes = Volumes::open(&paths).await.unwrap();
+        assert_eq!(volumes.all().len(), 1);
+        volumes.remove("data").await.unwrap();
+        assert!(!paths.volume("data").exists());
+        assert!(Volumes::open(&paths).await.unwrap().all().is_empty());
+    }
+
+    #[tokio::test]
+    async fn interrupted_removals_are_finished() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = Paths::new(dir.path().join("data"), dir.path().join("run"));
+        let volumes = Volumes::open(&paths).await.unwrap();
+        let (mut record, _) = volumes.create(CreateVolume::default()).await.unwrap();
+        assert!(record.is_anonymous());
+        record.removing = true;
+        volumes.records.put(&record.name, &record).await.unwrap();
+        let volumes = Volumes::open(&paths).await.unwrap();
+        assert!(volumes.all().is_empty());
+        assert!(!paths.volume(&record.name).exists());
+    }
+
+    #[test]
+    fn names_and_drivers_are_checked() {
+        for bad in ["", "a", "/abs", "a b", "-x"] {
+            assert!(check_name(bad).is_err(), "{bad}");
+        }
+        let request = |pairs: &[(&str, &str)]| CreateVolume {
+            options: pairs
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
+            ..CreateVolume::default()
+        };
+        assert!(check_driver(&request(&[])).is_ok());
+        assert!(
+            check_driver(&request(&[
+                ("type", "none"),
+                ("o", "bind"),
+                ("device", "/srv")
+            ]))
+            .is_ok()
+        );
+        assert!(
+            check_driver(&request(&[
+                ("type", "nfs"),
+                ("o", "addr=x"),
+                ("device", ":/x")
+            ]))
+            .is_err()
+        );
+        assert!(check_driver(&request(&[("size", "1")])).is_err());
     }
 }

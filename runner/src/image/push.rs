@@ -139,16 +139,18 @@ impl Inner {
         }
         push.progress.send(Progress::Resolved { layers }).await;
         let mut seen = std::collections::BTreeSet::new();
-        let blobs: Vec<_> = manifest
+        // Owned, so that the future is `Send` for whatever lifetime a caller spawns it with.
+        let blobs: Vec<Descriptor> = manifest
             .blobs()
             .filter(|blob| seen.insert(&blob.digest))
+            .cloned()
             .collect();
         let uploads = blobs.into_iter().map(|blob| {
-            let is_layer = is_layer(&blob);
+            let is_layer = is_layer(&&blob);
             async move {
-                let pushed = self.push_blob(push, blob, is_layer).await;
+                let pushed = self.push_blob(push, &blob, is_layer).await;
                 pushed.map_err(|source| ImageError::Layer {
-                    layer: blob.digest.clone(),
+                    layer: blob.digest,
                     source: Arc::new(source),
                 })
             }

@@ -71,6 +71,7 @@ pub struct HostConfig {
     pub publish_all_ports: bool,
     pub restart_policy: RestartPolicy,
     pub auto_remove: bool,
+    /// `LogConfig::default()` takes the engine's default.
     pub log: LogConfig,
     pub resources: Resources,
     pub privileged: bool,
@@ -83,6 +84,7 @@ pub struct HostConfig {
     /// `--security-opt systempaths=unconfined` empties both lists; `None` means the defaults.
     pub masked_paths: Option<Vec<String>>,
     pub readonly_paths: Option<Vec<String>>,
+    /// Run a reaping init process, as the engine's default may say as well.
     pub init: bool,
     pub pid_mode: NamespaceMode,
     pub ipc_mode: IpcMode,
@@ -329,6 +331,17 @@ pub enum LogDriver {
     JsonFile,
     Local,
     None,
+}
+
+impl LogDriver {
+    /// Docker's name of the driver.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::JsonFile => "json-file",
+            Self::Local => "local",
+            Self::None => "none",
+        }
+    }
 }
 
 /// Limits; `None` leaves the kernel's own.

@@ -1,0 +1,442 @@
+//! Opening the engine: what an earlier agent left is found again and brought in line with the
+//! kernel, wherever a crash may have interrupted it.
+//!
+//! | the record says | the shim says | what is done |
+//! | --- | --- | --- |
+//! | running, paused | it runs | watched over again |
+//! | running, paused | it has ended, or nothing | its exit is settled; the policy decides |
+//! | created, exited, restarting | it runs | a start that was not told; watched over |
+//! | created, exited, restarting | it waits for its start | killed and cleaned away |
+//! | restarting | nothing | started by policy |
+//! | removing | anything | the removal is finished |
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt as _};
+use hythe_oci::client::{Client, ClientConfig};
+use jiff::Timestamp;
+
+use super::container::{Container, Record, Table, Verb};
+use super::error::chain;
+use super::events::EventHub;
+use super::exec::Execs;
+use super::paths::Paths;
+use super::volume::Volumes;
+use super::{Engine, EngineSettings, RegistrySettings, Shared};
+use crate::image::{ImageError, ImageOptions, ImageStore};
+use crate::launch::{ExitStatus, Found, LaunchError, Launcher, Shim};
+use crate::network::{Netns, NetworkError, NetworkSpec, Networks, RestoredEndpoint};
+use crate::spec::{ContainerId, ContainerState, RestartPolicy, Running, StateEvent};
+use crate::store::{Records, StoreError};
+use crate::sys::{durable, tree};
+
+/// Exit code of a container that was running when the machine went down, as docker has it.
+const LOST: i32 = 255;
+/// Shims asked at the same time.
+const N_AT_ONCE: usize = 16;
+
+/// Why the engine could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("cannot {doing} {}", path.display())]
+    Disk {
+        doing: &'static str,
+        path: std::path::PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("cannot read the records")]
+    Records(#[from] StoreError),
+    #[error("cannot open the images")]
+    Images(#[from] ImageError),
+    #[error("cannot set up the launcher")]
+    Launch(#[from] LaunchError),
+    #[error("cannot set up the networks")]
+    Network(#[from] NetworkError),
+    #[error("registry mirror {0:?} is no URL")]
+    Mirror(String),
+}
+
+fn disk(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> OpenError {
+    let path = path.to_owned();
+    move |source| OpenError::Disk {
+        doing,
+        path,
+        source,
+    }
+}
+
+/// A container with what was found behind its bundle.
+struct Restored {
+    container: Arc<Container>,
+    found: Found,
+}
+
+impl Engine {
+    /// Opens everything, reconnects to what runs, finishes what was interrupted.
+    pub async fn open(settings: EngineSettings) -> Result<Self, OpenError> {
+        let paths = Paths::new(settings.data_root.clone(), settings.exec_root.clone());
+        prepare_directories(&paths).await?;
+        let id = engine_id(&paths)?;
+        let client = registry_client(&settings.registry)?;
+        let images = ImageStore::open(image_options(&settings, &paths), client.clone()).await?;
+        let launcher = Launcher::new(&paths.shims())?;
+        let (records, found) = Records::<Record>::open(&paths.records("containers"))?;
+        let containers = Table::default();
+        let mut restored = Vec::new();
+        for (_, record) in found {
+            let taken = containers.reserve_name(&record.name, &record.id);
+            if let Err(error) = taken {
+                tracing::error!(container.id = %record.id, %error, "two containers of one name");
+            }
+            let container = Container::new(record, records.clone());
+            containers.insert(Arc::clone(&container));
+            restored.push(container);
+        }
+        let restored = reconnect(&launcher, &paths, restored).await;
+        let (network_records, networks) = open_networks(&settings, &paths, &restored).await?;
+        let volumes = Volumes::open(&paths).await?;
+        let engine = Self {
+            shared: Arc::new(Shared {
+                settings,
+                id,
+                paths,
+                containers,
+                records,
+                execs: Execs::default(),
+                volumes,
+                networks,
+                network_records,
+                images,
+                registry_client: client,
+                launcher,
+                events: EventHub::default(),
+            }),
+        };
+        engine.hold_volumes(&restored);
+        for one in restored {
+            engine.settle(one).await;
+        }
+        engine.sweep().await;
+        Ok(engine)
+    }
+
+    fn hold_volumes(&self, restored: &[Restored]) {
+        for Restored { container, .. } in restored {
+            let record = container.record();
+            for mount in record
+                .mounts
+                .iter()
+                .filter(|mount| !mount.view.name.is_empty())
+            {
+                if !self.shared.volumes.hold(&mount.view.name, &record.id) {
+                    tracing::warn!(container.id = %record.id, volume = mount.view.name, "lost");
+                }
+            }
+        }
+    }
+
+    /// Brings one container in line with what was found.
+    async fn settle(&self, Restored { container, found }: Restored) {
+        let mut verb = container.verb().await;
+        match (verb.state(), found) {
+            (ContainerState::Removing | ContainerState::Dead, found) => {
+                self.settle_removal(&mut verb, found).await;
+            }
+            (ContainerState::Running(_) | ContainerState::Paused(_), Found::Running(shim)) => {
+                self.watch_over(&mut verb, shim);
+            }
+            (ContainerState::Running(_) | ContainerState::Paused(_), found) => {
+                let status = status_of(found).await;
+                self.ended(&mut verb, status).await;
+                self.start_after_reboot(&mut verb).await;
+            }
+            (_, Found::Running(shim)) => self.adopt(&mut verb, shim).await,
+            (_, Found::Created(shim)) => {
+                kill(&shim).await;
+                self.forget_endpoints(&mut verb).await;
+                self.go_on(&mut verb).await;
+            }
+            (_, Found::Exited(_) | Found::Gone) => {
+                self.forget_endpoints(&mut verb).await;
+                self.go_on(&mut verb).await;
+            }
+        }
+    }
+
+    async fn settle_removal(&self, verb: &mut Verb, found: Found) {
+        if let Found::Running(shim) | Found::Created(shim) = &found {
+            kill(shim).await;
+        }
+        // `Dead` goes through `Removing` like everything else.
+        if verb.state() == ContainerState::Dead {
+            verb.transition_regardless(StateEvent::RemoveBegun, |_| {})
+                .await;
+        }
+        if let Err(error) = self.finish_removal(verb, true).await {
+            tracing::warn!(container.id = %verb.id(), %error, "removal cannot be finished");
+        }
+    }
+
+    /// A program that runs although no record says so: the agent died between starting it and
+    /// writing that down.
+    async fn adopt(&self, verb: &mut Verb, shim: Shim) {
+        let running = Running {
+            pid: shim.init_pid(),
+            started_at: Timestamp::now(),
+        };
+        verb.transition_regardless(StateEvent::Started(running.clone()), |record| {
+            record.started_at = Some(running.started_at);
+        })
+        .await;
+        self.watch_over(verb, shim);
+    }
+
+    async fn forget_endpoints(&self, verb: &mut Verb) {
+        if verb.read(|record| record.endpoints().next().is_some()) {
+            self.leave_networks(verb).await;
+            if let Err(error) = verb.update(super::container::clear_endpoints).await {
+                tracing::warn!(container.id = %verb.id(), %error, "endpoints of a dead container");
+            }
+        }
+    }
+
+    /// What the restart policy had begun.
+    async fn go_on(&self, verb: &mut Verb) {
+        if matches!(verb.state(), ContainerState::Restarting(_)) {
+            verb.publish(|life| life.active = true);
+            self.restart_later(verb, Duration::ZERO);
+        } else {
+            self.start_after_reboot(verb).await;
+        }
+    }
+
+    /// `always` brings a container back with the agent, even one that was stopped by hand;
+    /// `unless-stopped` one that was not.
+    async fn start_after_reboot(&self, verb: &mut Verb) {
+        let (state, policy, restarts) =
+            verb.read(|r| (r.state.clone(), r.host.restart_policy, r.restarts));
+        let ContainerState::Exited(exit) = state else {
+            return;
+        };
+        let never_ran = exit.started_at.is_none();
+        let wanted = match policy {
+            RestartPolicy::Always => true,
+            RestartPolicy::UnlessStopped => !restarts.stopped_by_hand,
+            RestartPolicy::No | RestartPolicy::OnFailure { .. } => false,
+        };
+        if !wanted || never_ran {
+            return;
+        }
+        let engine = self.clone();
+        let container = Arc::clone(verb);
+        tokio::spawn(async move {
+            let mut verb = container.verb().await;
+            match engine.start_by_hand(&mut verb).await {
+                Ok(()) | Err(super::EngineError::NotModified) => {}
+                Err(error) => {
+                    tracing::warn!(container.id = %verb.id(), %error, "start with the agent");
+                }
+            }
+        });
+    }
+
+    /// Takes away what belongs to no container: a creation or removal that was interrupted.
+    async fn sweep(&self) {
+        let known = |id: &ContainerId| {
+            let wanted = crate::spec::ContainerRef::new(id.as_str());
+            self.shared.containers.find(&wanted).is_ok()
+        };
+        for id in self.shared.images.snapshots() {
+            if !known(&id)
+                && let Err(error) = self.shared.images.remove_snapshot(&id).await
+            {
+                tracing::warn!(container.id = %id, error = chain(&error), "stale snapshot");
+            }
+        }
+        for root in [self.shared.paths.containers(), self.shared.paths.shims()] {
+            for id in directory_ids(&root) {
+                if !known(&id) {
+                    self.sweep_directory(&root, &id).await;
+                }
+            }
+        }
+    }
+
+    async fn sweep_directory(&self, root: &Path, id: &ContainerId) {
+        let path = root.join(id.as_str());
+        if root == self.shared.paths.shims() {
+            // Whatever still lives there must end before its files go.
+            match self.shared.launcher.reconnect(&path).await {
+                Ok(Found::Running(shim) | Found::Created(shim)) => kill(&shim).await,
+                Ok(Found::Exited(_) | Found::Gone) => {}
+                Err(error) => {
+                    tracing::warn!(container.id = %id, error = chain(&error), "stale bundle");
+                }
+            }
+        }
+        if let Err(error) = tree::remove(&path).await {
+            tracing::warn!(path = %path.display(), %error, "stale directory");
+        }
+    }
+}
+
+/// Makes the two roots, and throws away what belongs to an earlier boot.
+async fn prepare_directories(paths: &Paths) -> Result<(), OpenError> {
+    for path in [
+        paths.data(),
+        &paths.containers(),
+        &paths.volumes(),
+        paths.exec_root(),
+    ] {
+        durable::create_private_dir(path).map_err(disk("create", path))?;
+    }
+    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let kept = std::fs::read_to_string(paths.boot_id()).unwrap_or_default();
+    if kept != boot_id {
+        let shims = paths.shims();
+        tree::remove(&shims).await.map_err(disk("remove", &shims))?;
+        let path = paths.boot_id();
+        std::fs::write(&path, boot_id).map_err(disk("write", &path))?;
+    }
+    Ok(())
+}
+
+/// Who this engine is; invented at its first start.
+fn engine_id(paths: &Paths) -> Result<String, OpenError> {
+    let path = paths.engine_id();
+    match std::fs::read_to_string(&path) {
+        Ok(text) if !text.trim().is_empty() => Ok(text.trim().to_owned()),
+        _ => {
+            let id = uuid::Uuid::new_v4().to_string();
+            durable::replace_file(&path, id.as_bytes()).map_err(disk("write", &path))?;
+            Ok(id)
+        }
+    }
+}
+
+fn registry_client(settings: &RegistrySettings) -> Result<Client, OpenError> {
+    let parse = |text: &String| {
+        let url = text.parse();
+        url.map_err(|_| OpenError::Mirror(text.clone()))
+    };
+    let mirrors = settings
+        .mirrors
+        .iter()
+        .map(parse)
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(Client::new(ClientConfig {
+        insecure_registries: settings.insecure.clone(),
+        mirrors: BTreeMap::from([("docker.io".to_owned(), mirrors)]),
+        ..ClientConfig::default()
+    }))
+}
+
+fn image_options(settings: &EngineSettings, paths: &Paths) -> ImageOptions {
+    ImageOptions {
+        root: paths.images(),
+        concurrent_downloads: settings.registry.max_concurrent_downloads,
+        concurrent_uploads: settings.registry.max_concurrent_uploads,
+        limits: crate::image::unpack::Limits::default(),
+        default_registry: settings.registry.default_registry.clone(),
+    }
+}
+
+/// Asks behind every bundle.
+async fn reconnect(
+    launcher: &Launcher,
+    paths: &Paths,
+    containers: Vec<Arc<Container>>,
+) -> Vec<Restored> {
+    stream::iter(containers)
+        .map(async |container| {
+            let bundle = paths.bundle(container.id());
+            let found = match launcher.reconnect(&bundle).await {
+                Ok(found) => found,
+                Err(error) => {
+                    let id = container.id();
+                    tracing::error!(container.id = %id, error = chain(&error), "lost its shim");
+                    Found::Gone
+                }
+            };
+            Restored { container, found }
+        })
+        .buffer_unordered(N_AT_ONCE)
+        .collect()
+        .await
+}
+
+/// Opens the networks with the endpoints of everything that lives.
+async fn open_networks(
+    settings: &EngineSettings,
+    paths: &Paths,
+    restored: &[Restored],
+) -> Result<(Records<NetworkSpec>, Networks), OpenError> {
+    let (records, known) = Records::<NetworkSpec>::open(&paths.records("networks"))?;
+    let known: Vec<NetworkSpec> = known.into_iter().map(|(_, network)| network).collect();
+    let mut endpoints = Vec::new();
+    for Restored { container, found } in restored {
+        let Found::Running(shim) = found else {
+            continue;
+        };
+        let Ok(netns) = Netns::of_process(shim.init_pid()) else {
+            continue;
+        };
+        for endpoint in container.record().endpoints() {
+            endpoints.push(RestoredEndpoint {
+                endpoint: endpoint.clone(),
+                netns: netns.clone(),
+            });
+        }
+    }
+    let opened = Networks::open(settings.network.clone(), known.clone(), endpoints).await?;
+    let (networks, failures) = opened;
+    for failure in failures {
+        tracing::warn!(error = chain(&failure), "restoring networks");
+    }
+    for network in networks.list() {
+        if !known.contains(&network) {
+            records.put(network.id.as_str(), &network).await?;
+        }
+    }
+    Ok((records, networks))
+}
+
+/// How something ended that ran when the agent last looked.
+async fn status_of(found: Found) -> ExitStatus {
+    match found {
+        Found::Exited(status) => status,
+        Found::Created(shim) => {
+            kill(&shim).await;
+            lost()
+        }
+        Found::Running(_) | Found::Gone => lost(),
+    }
+}
+
+fn lost() -> ExitStatus {
+    ExitStatus {
+        code: LOST,
+        oom_killed: false,
+        finished_at: Timestamp::now(),
+    }
+}
+
+/// Ends a process that nobody is to see again.
+async fn kill(shim: &Shim) {
+    // It may have ended in this moment.
+    drop(shim.kill_all().await);
+    drop(tokio::time::timeout(Duration::from_secs(10), shim.wait()).await);
+}
+
+fn directory_ids(root: &Path) -> Vec<ContainerId> {
+    let Ok(entries) = std::fs::read_dir(root) else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect()
+}

@@ -1,8 +1,14 @@
-//! The composition root: builds the floors, restores what an earlier agent left, serves the API.
+//! The composition root: builds the engine from the settings, restores what an earlier agent
+//! left, serves the API.
 
 use std::path::PathBuf;
 
 use crate::config::AgentConfig;
+use crate::engine::{Engine, EngineSettings, OpenError, RegistrySettings};
+use crate::http::{self, ListenError};
+
+/// Size of `/dev/shm` unless something else is said.
+const DEFAULT_SHM_BYTES: u64 = 64 << 20;
 
 /// Told once the API answers.
 #[derive(Debug, Clone)]
@@ -11,15 +17,16 @@ pub struct Ready {
     pub tcp: Option<std::net::SocketAddr>,
 }
 
-/// Why the agent could not start or had to end.
+/// Why the agent could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    #[error("cannot serve the API on {socket}")]
-    Serve {
-        socket: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
+    #[error("cannot open the engine")]
+    Open(#[from] OpenError),
+    #[error("cannot serve the API")]
+    Listen(#[from] ListenError),
+    /// A setting that this version knows and cannot follow.
+    #[error("{0} is not supported yet")]
+    Unsupported(&'static str),
 }
 
 /// Runs the agent until `shutdown` resolves; containers go on running.
@@ -30,7 +37,44 @@ pub async fn run(
     ready: impl FnOnce(Ready) + Send,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), RunError> {
-    let _ = (config, ready);
-    shutdown.await;
-    todo!()
+    if config.api.tcp.is_some() {
+        return Err(RunError::Unsupported("tcp"));
+    }
+    if config.containers.userns_remap.is_some() {
+        return Err(RunError::Unsupported("userns-remap"));
+    }
+    // The socket first: a second agent with the same one must not touch anything.
+    let listener = http::listen(&config.api.socket, config.api.group.as_deref())?;
+    let socket = config.api.socket.clone();
+    let engine = Engine::open(settings(config)).await?;
+    ready(Ready { socket, tcp: None });
+    http::serve(listener, engine, shutdown).await;
+    Ok(())
+}
+
+/// The engine's part of the settings.
+fn settings(config: AgentConfig) -> EngineSettings {
+    let containers = config.containers;
+    EngineSettings {
+        data_root: config.data_root,
+        exec_root: config.exec_root,
+        network: config.network,
+        registry: RegistrySettings {
+            default_registry: config.registry.default_registry,
+            mirrors: config.registry.mirrors,
+            insecure: config.registry.insecure,
+            max_concurrent_downloads: config.registry.max_concurrent_downloads,
+            max_concurrent_uploads: config.registry.max_concurrent_uploads,
+        },
+        dns: config.dns.servers,
+        dns_search: config.dns.search,
+        dns_options: config.dns.options,
+        log: containers.log,
+        shm_size_bytes: containers.shm_size_bytes.unwrap_or(DEFAULT_SHM_BYTES),
+        ulimits: containers.ulimits,
+        cgroup_parent: containers.cgroup_parent,
+        init: containers.init,
+        labels: config.labels,
+        debug: config.debug,
+    }
 }

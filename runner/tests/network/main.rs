@@ -12,7 +12,6 @@ mod host;
 mod support;
 
 mod bridge;
-mod drivers;
 mod names;
 mod published;
 mod restart;

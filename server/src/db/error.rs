@@ -88,3 +88,15 @@ fn classify(error: &dyn sqlx::error::DatabaseError) -> Class {
         _ => Class::Other,
     }
 }
+
+/// An error and everything under it, on one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        next = source.source();
+    }
+    text
+}

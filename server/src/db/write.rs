@@ -24,7 +24,6 @@ use sqlx::{Any, AnyPool, Transaction};
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, oneshot};
 
 use super::DbError;
-use crate::error_chain::Chain;
 
 /// Where changes begin.
 #[derive(Debug)]
@@ -224,8 +223,7 @@ impl Batch {
                 }
             }
             Err(error) => {
-                let reason = Chain(&error).to_string();
-                self.fail(&reason).await;
+                self.fail(&crate::db::error::chain(&error)).await;
             }
         }
     }

@@ -13,7 +13,6 @@ use super::range;
 use super::route::RouteError;
 use crate::blob_store::StoreError;
 use crate::db::DbError;
-use crate::error_chain::Chain;
 use crate::registry::{BodyError, RegistryError};
 
 /// The specification's codes, code-1 to code-14.
@@ -262,5 +261,12 @@ fn internal(error: &RegistryError) -> ApiError {
 }
 
 fn log(error: &RegistryError, what: &str) {
-    tracing::error!(error = %Chain(error), "a request failed: {what}");
+    let mut chain = error.to_string();
+    let mut next = std::error::Error::source(error);
+    while let Some(source) = next {
+        chain.push_str(": ");
+        chain.push_str(&source.to_string());
+        next = source.source();
+    }
+    tracing::error!(error = chain, "a request failed: {what}");
 }

@@ -44,7 +44,6 @@ impl Networks {
         if let Err(error) = this.remove_stale_links().await {
             failures.push(error);
         }
-        this.watch_rules();
         Ok((this, failures))
     }
 

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::commands::ClientCommand;
 use crate::failure::{Failure, NOT_RUN};
 use crate::serve;
 
@@ -12,6 +13,9 @@ use crate::serve;
 #[derive(Debug, Parser)]
 #[command(name = "hythe", version, max_term_width = 100)]
 pub(crate) struct Arguments {
+    /// Address of the agent, else that in `HYTHE_HOST` or `DOCKER_HOST`
+    #[arg(long, short = 'H', value_name = "ADDRESS")]
+    pub(crate) host: Option<String>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -24,6 +28,8 @@ pub(crate) enum Command {
     Server(serve::server::ServerArguments),
     /// Run the node agent, which speaks the Docker Engine API
     Agent(Box<serve::agent::AgentArguments>),
+    #[command(flatten)]
+    Client(ClientCommand),
 }
 
 /// Reads the process's arguments.
@@ -33,13 +39,13 @@ pub(crate) fn parse() -> Result<Arguments, Failure> {
 
 fn parse_from(words: Vec<OsString>) -> Result<Arguments, Failure> {
     let mut command = Arguments::command();
-    if words.iter().any(|word| gives_a_bool_its_value(word)) {
+    if words.iter().any(gives_a_bool_its_value) {
         command = with_bool_values(command);
     }
     command
         .try_get_matches_from_mut(words)
         .and_then(|matches| Arguments::from_arg_matches(&matches))
-        .map_err(refusal)
+        .map_err(|error| refusal(&error))
 }
 
 /// `--rm=false` and its kin, which docker's flags all allow.
@@ -72,7 +78,7 @@ fn with_bool_values(command: clap::Command) -> clap::Command {
 
 /// Help goes to standard output and is no failure; a mistake is told in our own voice, with
 /// docker's codes: 125 for a flag, 1 for a missing argument or an unknown command.
-fn refusal(error: clap::Error) -> Failure {
+fn refusal(error: &clap::Error) -> Failure {
     let code = match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => 0,
         ErrorKind::MissingRequiredArgument

@@ -36,9 +36,18 @@ impl Failure {
         Self { code, error: None }
     }
 
-    /// The same failure, ending with another code.
-    pub(crate) fn with_code(self, code: u8) -> Self {
-        Self { code, ..self }
+    /// The same failure, ending with `code` unless it has a code of its own.
+    pub(crate) fn or_code(self, code: u8) -> Self {
+        if self.code == GENERAL {
+            Self { code, ..self }
+        } else {
+            self
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn code(&self) -> u8 {
+        self.code
     }
 
     /// Writes `hythe: error: cause` and gives the process's exit code.

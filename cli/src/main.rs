@@ -10,8 +10,13 @@
 
 mod api;
 mod arguments;
+mod commands;
+mod credentials;
 mod failure;
+mod format;
+mod output;
 mod serve;
+mod terminal;
 mod values;
 
 use std::process::ExitCode;
@@ -30,5 +35,10 @@ fn run(arguments: arguments::Arguments) -> failure::Outcome {
         arguments::Command::Server(server) => serve::server::run(server),
         arguments::Command::Agent(agent) => serve::agent::run(*agent),
         arguments::Command::Up(up) => serve::up::run(*up),
+        arguments::Command::Client(command) => {
+            let variable = |name: &str| std::env::var(name).ok();
+            let address = api::Address::resolve(arguments.host.as_deref(), variable)?;
+            commands::run(command, &api::Api::new(address))
+        }
     }
 }

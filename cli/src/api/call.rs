@@ -15,6 +15,7 @@ use serde::Serialize;
 use url::form_urlencoded;
 
 use super::{Address, ApiError};
+use crate::values::InvalidValue;
 
 /// What travels with a request: nothing, one JSON value, or a stream such as a build context.
 pub(super) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
@@ -22,7 +23,7 @@ pub(super) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 pub(crate) struct Call {
     method: Method,
     path: String,
-    query: form_urlencoded::Serializer<'static, String>,
+    query: String,
     headers: Vec<(&'static str, String)>,
     body: Body,
     upgrade: bool,
@@ -41,7 +42,7 @@ impl Call {
         Self {
             method,
             path: path.into(),
-            query: form_urlencoded::Serializer::new(String::new()),
+            query: String::new(),
             headers: Vec::new(),
             body: full(Bytes::new()),
             upgrade: false,
@@ -69,7 +70,7 @@ impl Call {
     }
 
     pub(crate) fn query(mut self, key: &str, value: impl AsRef<str>) -> Self {
-        self.query.append_pair(key, value.as_ref());
+        form_urlencoded::Serializer::new(&mut self.query).append_pair(key, value.as_ref());
         self
     }
 
@@ -130,12 +131,11 @@ impl Call {
         format!("{} {}", self.method, self.path)
     }
 
-    pub(super) fn into_request(mut self, address: &Address) -> Result<Request<Body>, ApiError> {
-        let query = self.query.finish();
-        let target = if query.is_empty() {
+    pub(super) fn into_request(self, address: &Address) -> Result<Request<Body>, ApiError> {
+        let target = if self.query.is_empty() {
             self.path
         } else {
-            format!("{}?{query}", self.path)
+            format!("{}?{}", self.path, self.query)
         };
         let host = match address {
             Address::Unix(_) => "hythe.localhost",
@@ -182,13 +182,16 @@ pub(crate) fn segment(text: &str) -> String {
 pub(crate) struct Filters(BTreeMap<String, BTreeSet<String>>);
 
 impl Filters {
-    /// Reads what the user gave; `Err` carries docker's text for it.
-    pub(crate) fn parse(said: &[String]) -> Result<Self, String> {
+    /// Reads what the user gave; mistakes are told in docker's words.
+    pub(crate) fn parse(said: &[String]) -> Result<Self, InvalidValue> {
         let mut filters = Self::default();
         for filter in said {
-            let (key, value) = filter
-                .split_once('=')
-                .ok_or_else(|| format!("invalid argument \"{filter}\" for \"-f, --filter\" flag: invalid filter '{filter}'"))?;
+            let (key, value) = filter.split_once('=').ok_or_else(|| {
+                InvalidValue::new(format!(
+                    "invalid argument \"{filter}\" for \"-f, --filter\" flag: \
+                     invalid filter '{filter}'"
+                ))
+            })?;
             filters.add(key.trim().to_lowercase(), value.trim());
         }
         Ok(filters)

@@ -91,6 +91,12 @@ impl Api {
         serde_json::from_slice(&body).map_err(|source| ApiError::Unreadable { what, source })
     }
 
+    /// Sends the call and reads its answer as text.
+    pub(crate) async fn text(&self, call: Call) -> Result<String, ApiError> {
+        let body = collect(self.send(call).await?).await?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
     /// Sends the call and reads its answer as a stream of JSON values.
     pub(crate) async fn json_lines(&self, call: Call) -> Result<JsonLines, ApiError> {
         Ok(JsonLines::new(self.send(call).await?.into_body()))

@@ -24,7 +24,7 @@ pub(crate) use key_value::{environment, labels, pairs};
 pub(crate) use moment::parse_moment;
 pub(crate) use mount::parse_mount;
 pub(crate) use network::{NetworkAttachment, parse_network};
-pub(crate) use ports::{PublishedPorts, expose_ports, publish_ports};
+pub(crate) use ports::{expose_ports, host_address, publish_ports, sorted_ports};
 pub(crate) use restart::parse_restart;
 pub(crate) use ulimit::parse_ulimit;
 pub(crate) use volume::{VolumeSpec, parse_volume};
@@ -37,7 +37,7 @@ use thiserror::Error;
 pub(crate) struct InvalidValue(String);
 
 impl InvalidValue {
-    fn new(text: impl Into<String>) -> Self {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 }

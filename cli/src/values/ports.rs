@@ -166,7 +166,7 @@ pub(crate) fn host_address(ip: &str, port: &str) -> String {
 }
 
 /// `80/tcp -> [(ip, port)]`, sorted by port and then protocol, as it is listed.
-pub(crate) fn sorted(
+pub(crate) fn sorted_ports(
     map: &HashMap<String, Option<Vec<PortBinding>>>,
 ) -> Vec<(&str, &[PortBinding])> {
     let mut ports: Vec<(&str, &[PortBinding])> = map
@@ -262,7 +262,7 @@ mod tests {
     proptest! {
         #[test]
         fn never_panics(text in "[0-9a-z:./\\[\\]-]{0,24}") {
-            let _ = publish_ports(&[text]);
+            _ = publish_ports(&[text]);
         }
     }
 }

@@ -20,6 +20,7 @@ mod app;
 mod blob_store;
 pub mod config;
 mod db;
+mod error_chain;
 mod http;
 mod jobs;
 mod registry;

@@ -173,6 +173,15 @@ pub(super) fn prepare(root: &Path) -> io::Result<()> {
     File::open(root)?.sync_all()
 }
 
+/// Fails when the folders are gone, as when a disk was unmounted.
+pub(super) async fn probe(root: &Path) -> Result<(), StoreError> {
+    let staging = root.join(key::STAGING);
+    let probed = tokio::fs::metadata(&staging).await;
+    probed
+        .map(drop)
+        .map_err(|error| StoreError::disk("looking for the store's folders", error))
+}
+
 /// Removes what a crash left half-written, once no other process can be writing
 /// it. The lock is the kernel's and goes with the process, however that ends.
 pub(super) fn take_over(root: &Path) -> Result<File, StoreError> {

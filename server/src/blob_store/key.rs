@@ -9,7 +9,7 @@
 //! ├── staging/             on disk only: segments being written, gone
 //! │   └── <uuid>           after a restart
 //! ├── .lock                on disk only: held by the process that serves
-//! └── .probe               never exists; asked for to see whether the store
+//! └── .probe/              never exists; listed to see whether the store
 //!                          answers
 //! ```
 
@@ -19,7 +19,7 @@ pub(super) const BLOBS: &str = "blobs";
 pub(super) const STAGING: &str = "staging";
 /// The file whose lock says that a process serves from here, on disk.
 pub(super) const LOCK: &str = ".lock";
-/// A key that is never written.
+/// A folder that is always empty.
 pub(super) const PROBE: &str = ".probe";
 
 /// A key that nothing used before.

@@ -18,9 +18,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt as _};
+use object_store::ObjectStore;
 use object_store::path::Path;
 use object_store::signer::Signer;
-use object_store::{ObjectStore, ObjectStoreExt as _};
 
 pub(crate) use error::StoreError;
 
@@ -130,9 +130,15 @@ impl BlobStore {
 
     /// Fails when the store does not answer.
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
-        match self.objects.head(&Path::from(key::PROBE)).await {
-            Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
+        if let Some(root) = &self.disk {
+            return disk::probe(root).await;
+        }
+        // Not the question for one object: a store answers that with the same
+        // 404 whether the object or its whole bucket is missing.
+        let mut listing = self.objects.list(Some(&Path::from(key::PROBE)));
+        match listing.next().await {
+            Some(Err(error)) => Err(error.into()),
+            Some(Ok(_)) | None => Ok(()),
         }
     }
 

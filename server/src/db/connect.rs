@@ -46,6 +46,7 @@ impl Database {
 }
 
 async fn open_sqlite(url: &str, config: &DatabaseConfig) -> Result<Database, DbError> {
+    make_folder_of(url).await.map_err(sqlx::Error::Io)?;
     let separator = if url.contains('?') { '&' } else { '?' };
     let url = format!("{url}{separator}mode=rwc");
     let writer = sqlite_pool(1, config.acquire_timeout).connect(&url).await?;
@@ -58,6 +59,16 @@ async fn open_sqlite(url: &str, config: &DatabaseConfig) -> Result<Database, DbE
         readers,
         writer: Arc::new(Writer::sqlite(writer)),
     })
+}
+
+/// SQLite makes the file, but not the folder that it lies in.
+async fn make_folder_of(url: &str) -> std::io::Result<()> {
+    let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
+    let path = path.split('?').next().unwrap_or(path);
+    match std::path::Path::new(path).parent() {
+        Some(folder) => tokio::fs::create_dir_all(folder).await,
+        None => Ok(()),
+    }
 }
 
 fn sqlite_pool(connections: u32, acquire_timeout: Duration) -> AnyPoolOptions {

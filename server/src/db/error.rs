@@ -1,5 +1,7 @@
 //! What can go wrong with the database, in its callers' terms.
 
+use std::sync::Arc;
+
 /// Why a statement or a transaction did not happen.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -14,9 +16,12 @@ pub enum DbError {
     /// Two transactions got in each other's way; the loser may be repeated.
     #[error("another change came in between")]
     Conflict(#[source] sqlx::Error),
-    /// The batch that this change was committed with failed.
-    #[error("the change could not be committed: {0}")]
-    Commit(String),
+    /// The batch that this change was in could not be committed.
+    #[error("the change could not be committed")]
+    Commit(#[source] Arc<DbError>),
+    /// The batch that this change was in was given up before its end.
+    #[error("the change was given up: {0}")]
+    GivenUp(&'static str),
     /// The schema could not be brought up to date.
     #[error("cannot bring the database's schema up to date")]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -34,6 +39,15 @@ pub enum DbError {
 }
 
 impl DbError {
+    /// Whether the reason is that no space is left.
+    pub(crate) fn is_full(&self) -> bool {
+        match self {
+            Self::Full(_) => true,
+            Self::Commit(reason) => reason.is_full(),
+            _ => false,
+        }
+    }
+
     /// Whether doing the same again at once is likely to succeed.
     pub(super) fn is_conflict(&self) -> bool {
         matches!(self, Self::Conflict(_))
@@ -87,16 +101,4 @@ fn classify(error: &dyn sqlx::error::DatabaseError) -> Class {
         ) => Class::Unavailable,
         _ => Class::Other,
     }
-}
-
-/// An error and everything under it, on one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        next = source.source();
-    }
-    text
 }

@@ -25,6 +25,9 @@ use tokio::sync::{Mutex, Notify, OwnedMutexGuard, oneshot};
 
 use super::DbError;
 
+/// How a batch ended, for everyone in it.
+type Committed = Result<(), Arc<DbError>>;
+
 /// Where changes begin.
 #[derive(Debug)]
 pub(super) enum Writer {
@@ -121,7 +124,7 @@ impl BatchedWrite {
     fn batch(&mut self) -> Result<&mut Batch, DbError> {
         self.batch
             .as_deref_mut()
-            .ok_or_else(|| DbError::Commit("the change was already committed".to_owned()))
+            .ok_or(DbError::GivenUp("it was committed before"))
     }
 
     async fn commit(mut self) -> Result<(), DbError> {
@@ -131,7 +134,7 @@ impl BatchedWrite {
         match answered.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(reason)) => Err(DbError::Commit(reason)),
-            Err(_) => Err(DbError::Commit("the committer is gone".to_owned())),
+            Err(_) => Err(DbError::GivenUp("the committer is gone")),
         }
     }
 }
@@ -153,14 +156,14 @@ struct Batch {
     /// Whether a savepoint is open in it. Seen by anyone but its owner, it
     /// belongs to a change that was dropped.
     savepoint: bool,
-    waiting: Vec<oneshot::Sender<Result<(), String>>>,
+    waiting: Vec<oneshot::Sender<Committed>>,
 }
 
 impl Batch {
     fn connection(&mut self) -> Result<&mut AnyConnection, DbError> {
         match &mut self.connection {
             Some(connection) => Ok(&mut *connection),
-            None => Err(DbError::Commit("the connection was given up".to_owned())),
+            None => Err(DbError::GivenUp("its connection broke")),
         }
     }
 
@@ -186,14 +189,15 @@ impl Batch {
     }
 
     /// Makes the change part of the batch, to be answered when that commits.
-    async fn leave(&mut self, answer: oneshot::Sender<Result<(), String>>) -> Result<(), DbError> {
+    async fn leave(&mut self, answer: oneshot::Sender<Committed>) -> Result<(), DbError> {
         // Both before the statement: should this future be dropped while it
         // runs, the change counts as made, and nobody rolls it back.
         self.savepoint = false;
         self.waiting.push(answer);
         let released = self.run("RELEASE change").await;
         if released.is_err() {
-            self.fail("a change could not be released").await;
+            self.fail(DbError::GivenUp("a change could not join it"))
+                .await;
         }
         released
     }
@@ -205,7 +209,8 @@ impl Batch {
         self.savepoint = false;
         let undone = self.run("ROLLBACK TO change; RELEASE change").await;
         if undone.is_err() {
-            self.fail("an abandoned change could not be undone").await;
+            self.fail(DbError::GivenUp("a dropped change could not be undone"))
+                .await;
         }
         undone
     }
@@ -223,13 +228,14 @@ impl Batch {
                 }
             }
             Err(error) => {
-                self.fail(&crate::db::error::chain(&error)).await;
+                self.fail(error).await;
             }
         }
     }
 
     /// Gives the whole batch up and tells everyone in it.
-    async fn fail(&mut self, reason: &str) {
+    async fn fail(&mut self, reason: DbError) {
+        let reason = Arc::new(reason);
         self.open = false;
         self.savepoint = false;
         if self.run("ROLLBACK").await.is_err()
@@ -239,7 +245,7 @@ impl Batch {
             tracing::debug!(%error, "a database connection closed badly");
         }
         for answer in self.waiting.drain(..) {
-            drop(answer.send(Err(reason.to_owned())));
+            drop(answer.send(Err(Arc::clone(&reason))));
         }
     }
 }

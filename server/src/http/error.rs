@@ -13,6 +13,7 @@ use super::range;
 use super::route::RouteError;
 use crate::blob_store::StoreError;
 use crate::db::DbError;
+use crate::error_chain::Chain;
 use crate::registry::{BodyError, RegistryError};
 
 /// The specification's codes, code-1 to code-14.
@@ -196,12 +197,15 @@ impl From<RegistryError> for ApiError {
                     .with_detail(json!({ "manifest": manifest }))
             }
             RegistryError::Body(body) => broken_body(&body),
+            RegistryError::Db(reason) if reason.is_full() => full(&RegistryError::Db(reason)),
+            error @ RegistryError::Store(StoreError::Full(_)) => full(&error),
             error @ (RegistryError::Db(
-                DbError::Unavailable(_) | DbError::Conflict(_) | DbError::Commit(_),
+                DbError::Unavailable(_)
+                | DbError::Conflict(_)
+                | DbError::Commit(_)
+                | DbError::GivenUp(_),
             )
             | RegistryError::Store(StoreError::Unavailable(_))) => unavailable(&error),
-            error @ (RegistryError::Db(DbError::Full(_))
-            | RegistryError::Store(StoreError::Full(_))) => full(&error),
             error => internal(&error),
         }
     }
@@ -260,13 +264,12 @@ fn internal(error: &RegistryError) -> ApiError {
     ApiError::plain(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-fn log(error: &RegistryError, what: &str) {
-    let mut chain = error.to_string();
-    let mut next = std::error::Error::source(error);
-    while let Some(source) = next {
-        chain.push_str(": ");
-        chain.push_str(&source.to_string());
-        next = source.source();
-    }
-    tracing::error!(error = chain, "a request failed: {what}");
+fn log(error: &RegistryError, what: &'static str) {
+    let part = match error {
+        RegistryError::Db(_) => "database",
+        RegistryError::Store(_) => "store",
+        _ => "registry",
+    };
+    metrics::counter!("hythe_errors_total", "part" => part, "kind" => what).increment(1);
+    tracing::error!(error = %Chain(error), "a request failed: {what}");
 }

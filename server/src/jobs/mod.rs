@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::JobsConfig;
+use crate::error_chain::Chain;
 use crate::registry::{Policy, Registry, RegistryError};
 
 /// How often the whole store is listed for objects that no row names.
@@ -53,7 +54,7 @@ async fn repeat(every: Duration, registry: Registry, policy: Policy) {
             Err(error) => {
                 metrics::counter!("hythe_gc_failures_total").increment(1);
                 tracing::warn!(
-                    error = chain(&error),
+                    error = %Chain(&error),
                     "a collection did not finish; the next one goes on"
                 );
             }
@@ -85,15 +86,4 @@ async fn run(registry: &Registry, policy: Policy, audit: bool) -> Result<(), Reg
     metrics::counter!("hythe_gc_objects_total").increment(collected.objects);
     metrics::histogram!("hythe_gc_duration_seconds").record(seconds);
     Ok(())
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        next = source.source();
-    }
-    text
 }

@@ -178,6 +178,7 @@ fn step() -> impl Strategy<Value = Step> {
 /// What must be pullable: (repository, tag) to layers.
 type Expected = BTreeMap<(u8, u8), Vec<u8>>;
 
+#[expect(clippy::too_many_lines, reason = "one arm for each kind of step")]
 async fn take(app: &mut TestRegistry, expected: &mut Expected, step: Step) {
     match step {
         Step::PushLayer {

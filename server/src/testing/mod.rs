@@ -77,7 +77,7 @@ fn storage_config(url: &str) -> StorageConfig {
     }
 }
 
-/// The rules that the shipped configuration has.
+/// The rules that the shipped configuration has, but sparse manifests are taken.
 pub(crate) fn rules() -> RulesConfig {
     RulesConfig {
         manifest_bytes: 4 * 1024 * 1024,

@@ -267,16 +267,21 @@ impl Links {
 
     /// The addresses a link has.
     pub(super) async fn addresses(&self, index: u32) -> Result<Vec<IpNet>, NetworkError> {
-        let messages: Vec<AddressMessage> = self
-            .handle
-            .address()
-            .get()
-            .set_link_index_filter(index)
-            .execute()
-            .try_collect()
-            .await
-            .map_err(refused("listing addresses"))?;
-        Ok(messages.iter().filter_map(address_of).collect())
+        let messages = self.address_messages().await?;
+        let own = messages.iter().filter(|m| m.header.index == index);
+        Ok(own.filter_map(address_of).collect())
+    }
+
+    /// Every address of the namespace.
+    pub(super) async fn local_addresses(&self) -> Result<Vec<IpAddr>, NetworkError> {
+        let messages = self.address_messages().await?;
+        let nets = messages.iter().filter_map(address_of);
+        Ok(nets.map(|net| net.addr()).collect())
+    }
+
+    async fn address_messages(&self) -> Result<Vec<AddressMessage>, NetworkError> {
+        let found = self.handle.address().get().execute().try_collect().await;
+        found.map_err(refused("listing addresses"))
     }
 
     /// Sends everything without a better route to `gateway`, instead of wherever it went.

@@ -5,10 +5,21 @@
 //! keeps the [`Endpoint`] that comes back. This folder keeps nothing on disk: what must outlive
 //! the agent is in the records that `engine` hands to [`Networks::open`].
 //!
-//! It never touches firewall tables other than its own two (named after the agent instance),
-//! except for the one accept rule per bridge that a foreign `FORWARD` policy of `DROP` makes
-//! necessary.
+//! ```text
+//!  networks/   the door: open, create, attach; what is known, in memory
+//!  driver/     who makes the links: bridge, macvlan and ipvlan, host and none
+//!  firewall/   our nft table as text, beside other people's firewalls
+//!  ports/      published ports: a table, a socket that holds each, a relay behind it
+//!  dns/        names of containers, answered inside each at 127.0.0.11
+//!  ipam/       address pools and leases
+//!  link, sysctl, conntrack, netfilter     what is asked of the kernel
+//! ```
+//!
+//! On this host it never touches firewall tables other than its own, which is named after the
+//! agent instance; except for the two accept rules per bridge that a foreign `FORWARD` policy of
+//! `DROP` makes necessary.
 
+mod conntrack;
 mod dns;
 mod driver;
 mod endpoint;
@@ -17,6 +28,7 @@ pub mod files;
 mod firewall;
 mod ipam;
 mod link;
+mod netfilter;
 mod networks;
 mod ports;
 mod settings;

@@ -12,6 +12,7 @@ mod host;
 mod support;
 
 mod bridge;
+mod drivers;
 mod names;
 mod published;
 mod restart;

@@ -1,6 +1,7 @@
 //! Published ports: reachable from everywhere they should be, and from nowhere else.
 
 use std::net::{TcpListener, UdpSocket};
+use std::time::Duration;
 
 use hythe_runner::network::NetworkError;
 use hythe_runner::spec::PortProtocol;
@@ -255,5 +256,51 @@ fn the_relay_serves_when_the_rules_are_gone() {
                 .is_ok()
         );
         drop(networks);
+    });
+}
+
+/// A client that never changes its port, as syslog and VPN clients do.
+#[test]
+fn a_udp_client_finds_the_next_container_on_the_port() {
+    on_new_host(|host| async move {
+        let neighbour = Host::new();
+        host.cable("up0", 9, &neighbour);
+        let networks = open("hythe").await;
+        let socket = neighbour.run(|| {
+            let socket = UdpSocket::bind("10.9.0.2:4000").unwrap();
+            socket.connect("10.9.0.1:5353").unwrap();
+            socket
+                .set_read_timeout(Some(Duration::from_millis(700)))
+                .unwrap();
+            socket
+        });
+        // Sent before anybody listens: the flow exists untranslated.
+        socket.send(b"hello").unwrap();
+        for name in ["one", "two"] {
+            let mut container = Container::new(name).publish("5353", 53, PortProtocol::Udp);
+            container.request.ipv4_address = Some(
+                if name == "one" {
+                    "172.17.0.10"
+                } else {
+                    "172.17.0.20"
+                }
+                .parse()
+                .unwrap(),
+            );
+            let endpoint = container.attach(&networks, "bridge").await.unwrap();
+            container.host.serve_udp(53, name);
+            let client = socket.try_clone().unwrap();
+            let answer = meanwhile(move || {
+                // What the host said while nobody was there.
+                drop(client.take_error());
+                client.send(b"hello").unwrap();
+                let mut buffer = [0; 100];
+                client.recv(&mut buffer).map(|n| buffer[..n].to_vec())
+            });
+            let answer = String::from_utf8(answer.await.unwrap()).unwrap();
+            // Straight from the container: the relay would show the bridge's address.
+            assert_eq!(answer, format!("{name} 10.9.0.2"));
+            networks.detach(&endpoint).await.unwrap();
+        }
     });
 }

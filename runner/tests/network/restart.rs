@@ -1,5 +1,7 @@
 //! What outlives the agent, and what is put back.
 
+use std::time::Duration;
+
 use hythe_runner::network::{NetworkSettings, Networks, RestoredEndpoint};
 use hythe_runner::spec::PortProtocol;
 
@@ -18,7 +20,6 @@ fn everything_is_there_again_after_a_flush() {
         web.host.serve_tcp(80, "web");
         let before = host.sh("nft list ruleset");
         host.sh("nft flush ruleset; ip link del hythe0; echo 0 > /proc/sys/net/ipv4/ip_forward");
-        assert!(web.host.ask_tcp("10.9.0.2:80").is_err());
         networks.reconcile().await.unwrap();
         assert_eq!(host.sh("nft list ruleset"), before);
         assert_eq!(
@@ -107,5 +108,44 @@ fn a_new_bip_moves_the_default_bridge() {
         assert_eq!(ipv4(&endpoint), "10.7.3.2");
         let addresses = host.sh("ip -br addr show dev hythe0");
         assert!(!addresses.contains("172.17"), "{addresses}");
+    });
+}
+
+#[test]
+fn a_flush_is_noticed_and_repaired() {
+    on_new_host(|host| async move {
+        let neighbour = Host::new();
+        host.cable("up0", 9, &neighbour);
+        let networks = open("hythe").await;
+        let web = Container::new("web").publish("8080", 80, PortProtocol::Tcp);
+        web.attach(&networks, "bridge").await.unwrap();
+        let before = host.sh("nft list ruleset");
+        host.sh("nft flush ruleset");
+        for _ in 0..100 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            if host.sh("nft list ruleset") == before {
+                return;
+            }
+        }
+        panic!("still flushed");
+    });
+}
+
+#[test]
+fn a_policy_of_drop_that_comes_later_is_lived_with() {
+    on_new_host(|host| async move {
+        let networks = open("hythe").await;
+        host.sh("iptables-nft -P FORWARD DROP");
+        for _ in 0..100 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            if host
+                .sh("iptables-nft -S FORWARD")
+                .contains("-o hythe0 -j ACCEPT")
+            {
+                return;
+            }
+        }
+        drop(networks);
+        panic!("still dropping");
     });
 }

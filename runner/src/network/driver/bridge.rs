@@ -230,7 +230,8 @@ async fn attach(site: Site<'_>, joining: Joining<'_>) -> Result<(), NetworkError
         ));
     };
     let options = BridgeOptions::of(&network.options)?;
-    let bridge = links.index(&bridge_name(site.instance, network)).await?;
+    let bridge_name = bridge_name(site.instance, network);
+    let bridge = links.index(&bridge_name).await?;
     links
         .add_veth(Veth {
             name: host_interface,
@@ -257,6 +258,8 @@ async fn attach(site: Site<'_>, joining: Joining<'_>) -> Result<(), NetworkError
     .await?;
     configure_inside(&inside, joining).await?;
     links.wait_until_up(host_interface).await?;
+    // A bridge has a carrier when one of its ports has.
+    links.wait_until_up(&bridge_name).await?;
     inside.wait_until_up(&endpoint.interface).await
 }
 

@@ -5,6 +5,7 @@
 
 mod foreign;
 mod ruleset;
+mod watch;
 
 use std::io;
 
@@ -14,6 +15,7 @@ use super::NetworkError;
 use crate::sys::program;
 
 pub(super) use foreign::ForeignForward;
+pub(super) use watch::{Change, Watch};
 
 /// The table of one agent instance. Callers serialise their calls: see `Networks::rules`.
 #[derive(Debug)]
@@ -51,6 +53,14 @@ impl Firewall {
         program::run("nft", &arguments, "")
             .await
             .is_ok_and(|done| done.success && done.stdout.contains(ruleset::GUARD_COMMENT))
+    }
+
+    /// Whether the table is there.
+    pub(super) async fn is_present(&self) -> bool {
+        let arguments = ["list", "table", "inet", &self.table];
+        program::run("nft", &arguments, "")
+            .await
+            .is_ok_and(|done| done.success)
     }
 }
 

@@ -9,11 +9,13 @@ mod create;
 mod names;
 mod open;
 mod rules;
+mod watcher;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::dns::NameServer;
 use super::driver::{Driver, Site, driver};
@@ -49,6 +51,8 @@ struct Inner {
     removals: watch::Sender<usize>,
     /// Held while a network is made or removed, so that two never get the same addresses.
     changing: tokio::sync::Mutex<()>,
+    /// The task that notices changes of the packet filter; ends with this value.
+    watcher: OnceLock<AbortOnDropHandle<()>>,
 }
 
 /// What is known, in memory.
@@ -82,6 +86,7 @@ impl Networks {
                 removals: watch::Sender::new(0),
                 rules: tokio::sync::Mutex::new(rules::Rules::new(firewall)),
                 changing: tokio::sync::Mutex::default(),
+                watcher: OnceLock::new(),
             }),
         }
     }

@@ -44,6 +44,7 @@ impl Networks {
         if let Err(error) = this.remove_stale_links().await {
             failures.push(error);
         }
+        this.watch_rules();
         Ok((this, failures))
     }
 

@@ -1,9 +1,13 @@
 //! Keeps the packet filter equal to the state.
 
+use std::io;
+use std::net::SocketAddr;
+
 use super::super::driver::{BridgeOptions, bridge_name};
 use super::super::firewall::{BridgeRules, Firewall, ForeignForward, Mapping, Ruleset};
-use super::super::{DriverName, NetworkError, NetworkSpec, sysctl};
+use super::super::{DriverName, NetworkError, NetworkSpec, conntrack, sysctl};
 use super::Networks;
+use crate::spec::PortProtocol;
 
 /// What is known about this host's packet filter.
 #[derive(Debug)]
@@ -92,6 +96,13 @@ impl Networks {
         applied
     }
 
+    /// Whether our table is gone although it could be written.
+    pub(super) async fn has_lost_rules(&self) -> bool {
+        // A rewrite in progress deletes the table as well; it is over when the lock is ours.
+        let rules = self.inner.rules.lock().await;
+        rules.works && !rules.firewall.is_present().await
+    }
+
     /// Lets the packet filter translate ports that the state holds already.
     ///
     /// On a host without a working packet filter the relay serves alone, with a warning.
@@ -101,17 +112,17 @@ impl Networks {
         }
         let mut rules = self.inner.rules.lock().await;
         let worked = rules.works;
-        if worked && rules.firewall.publish(mappings).await.is_ok() {
-            return Ok(());
-        }
-        // The table is gone or never was: write all of it.
-        match self.apply_locked(&mut rules).await {
-            Err(error) if !worked => {
-                tracing::warn!(%error, "published ports are relayed by the agent");
-                Ok(())
+        if !worked || rules.firewall.publish(mappings).await.is_err() {
+            // The table is gone or never was: write all of it.
+            match self.apply_locked(&mut rules).await {
+                Err(error) if worked => return Err(error),
+                Err(error) => tracing::warn!(%error, "published ports are relayed by the agent"),
+                Ok(()) => {}
             }
-            done => done,
         }
+        drop(rules);
+        self.forget_flows(mappings).await;
+        Ok(())
     }
 
     /// Stops translating ports that the state no longer holds.
@@ -120,10 +131,46 @@ impl Networks {
             return Ok(());
         }
         let mut rules = self.inner.rules.lock().await;
-        if !rules.works || rules.firewall.withdraw(mappings).await.is_ok() {
-            return Ok(());
+        let withdrawn = if !rules.works || rules.firewall.withdraw(mappings).await.is_ok() {
+            Ok(())
+        } else {
+            self.apply_locked(&mut rules).await
+        };
+        drop(rules);
+        self.forget_flows(mappings).await;
+        withdrawn
+    }
+
+    /// Makes the kernel decide anew about UDP flows to ports that have just changed hands.
+    async fn forget_flows(&self, mappings: &[Mapping]) {
+        let ports: Vec<SocketAddr> = mappings
+            .iter()
+            .filter(|mapping| mapping.protocol == PortProtocol::Udp)
+            .map(|mapping| mapping.host)
+            .collect();
+        if ports.is_empty() {
+            return;
         }
-        self.apply_locked(&mut rules).await
+        let forgotten = async {
+            let local = self.inner.links.local_addresses().await?;
+            let is_stale = move |to: SocketAddr| {
+                let names = |host: &SocketAddr| {
+                    host.port() == to.port() && (host.ip().is_unspecified() || host.ip() == to.ip())
+                };
+                local.contains(&to.ip()) && ports.iter().any(names)
+            };
+            tokio::task::spawn_blocking(move || conntrack::forget_udp(is_stale))
+                .await
+                .map_err(io::Error::other)
+                .flatten()
+                .map_err(|reason| NetworkError::Kernel {
+                    step: "forgetting UDP flows".to_owned(),
+                    reason,
+                })
+        };
+        if let Err(error) = forgotten.await {
+            tracing::debug!(%error, "clients of a published UDP port may have to start again");
+        }
     }
 
     fn ruleset(&self, guard_forwarding: bool) -> Result<Ruleset, NetworkError> {

@@ -19,7 +19,7 @@ mod pax;
 mod sparse;
 mod stream;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod tree;
 
 use std::io::{BufRead, Read};

@@ -146,7 +146,7 @@ impl Ground {
 }
 
 /// Everything about a tree but access and change times, one line per object.
-pub(super) fn describe(root: &Path) -> BTreeMap<PathBuf, String> {
+pub(in crate::image) fn describe(root: &Path) -> BTreeMap<PathBuf, String> {
     let mut found = BTreeMap::new();
     let mut first_name = BTreeMap::new();
     let mut pending = vec![PathBuf::new()];

@@ -14,6 +14,7 @@ use super::ImageError;
 use super::config::ImageConfig;
 use super::content::ContentStore;
 use super::layout::Layout;
+use super::settle::boot_id;
 use crate::store::Records;
 
 /// The record's key.
@@ -34,6 +35,9 @@ pub(super) struct ImageRecord {
     /// Lowest first.
     pub(super) diff_ids: Vec<DiffId>,
     pub(super) tagged_at: Option<Timestamp>,
+    /// The boot in which it arrived, until it is on the device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) unsettled_boot: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,13 +101,14 @@ impl CatalogStore {
     }
 
     async fn drop_incomplete(&self, layout: &Layout) -> Result<(), ImageError> {
+        let boot = boot_id()?;
         let mut incomplete = Vec::new();
         for (id, image) in &self.current().images {
-            let lacks_layer = image
-                .diff_ids
-                .iter()
-                .any(|diff_id| !layout.layer(diff_id).exists());
-            if lacks_layer || self.config(id).is_err() {
+            let mut diff_ids = image.diff_ids.iter();
+            let has_layers = diff_ids.all(|diff_id| layout.layer(diff_id).exists());
+            let arrived = image.unsettled_boot.as_ref();
+            let is_settled = arrived.is_none_or(|arrived| *arrived == boot);
+            if !has_layers || !is_settled || self.config(id).is_err() {
                 tracing::warn!(image = %id, "an image is not whole any more and is forgotten");
                 incomplete.push(id.clone());
             }

@@ -12,6 +12,7 @@
 //! | `view`, `remove` | looking at images, naming them, removing them |
 //! | `snapshots` | the writable directories of containers |
 //! | `gc` | removal of what nothing needs any more |
+//! | `settle` | what a power loss may take and what not |
 //!
 //! `engine` calls `ImageStore`; below are `store`, `sys` and `hythe_oci`. Nothing here starts
 //! processes, mounts anything or knows the Docker API.
@@ -31,6 +32,7 @@ mod progress;
 mod pull;
 mod push;
 mod remove;
+mod settle;
 mod snapshots;
 #[cfg(test)]
 mod tests;
@@ -90,6 +92,7 @@ struct Inner {
     snapshots: Snapshots,
     pins: Pins,
     jobs: LayerJobs,
+    settling: tokio::sync::Mutex<()>,
 }
 
 impl ImageStore {
@@ -103,6 +106,7 @@ impl ImageStore {
             layers: LayerStore::new(layout.clone(), options.limits),
             pins: Pins::default(),
             jobs: LayerJobs::new(options.concurrent_downloads),
+            settling: tokio::sync::Mutex::default(),
             options,
             client,
             layout,
@@ -114,6 +118,8 @@ impl ImageStore {
             inner.collect()
         };
         store.blocking(clear).await?;
+        // Whoever was killed before this was done.
+        store.0.settle_later();
         Ok(store)
     }
 
@@ -126,19 +132,5 @@ impl ImageStore {
         tokio::task::spawn_blocking(move || work(&inner))
             .await
             .map_err(|_| ImageError::Cancelled)?
-    }
-}
-
-impl Inner {
-    /// Writes everything to the device: what the catalog is about to name survives a power loss.
-    async fn settle(&self) -> Result<(), ImageError> {
-        let root = self.options.root.clone();
-        tokio::task::spawn_blocking(move || {
-            let failed = layout::disk("write to the device", &root);
-            let directory = crate::sys::dir::Directory::open(&root).map_err(&failed)?;
-            directory.sync_file_system().map_err(failed)
-        })
-        .await
-        .map_err(|_| ImageError::Cancelled)?
     }
 }

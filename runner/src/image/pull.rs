@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use super::catalog::{ImageRecord, ManifestRecord, NameRecord};
 use super::config::ImageConfig;
 use super::jobs::WantedLayer;
+use super::settle::boot_id;
 use super::{ImageError, ImageStore, Inner, LayerError, Progress, ProgressSender};
 
 /// No image has more layers: overlayfs takes 500, docker 127, and each costs a directory.
@@ -211,11 +212,12 @@ impl Inner {
             .into(),
             diff_ids: config.diff_ids,
             tagged_at: Some(Timestamp::now()),
+            unsettled_boot: Some(boot_id()?),
         };
-        self.settle().await?;
         let up_to_date = self
             .add_image(&id, record, &names(reference, &resolved.digest))
             .await?;
+        self.settle_later();
         Ok(Pulled {
             id,
             digest: ManifestDigest(resolved.digest),
@@ -262,7 +264,12 @@ impl Inner {
         };
         let change = |catalog: &mut super::catalog::Catalog| {
             match catalog.images.get_mut(id) {
-                Some(known) => known.manifests.extend(record.manifests),
+                // Nothing arrived that was not there.
+                Some(known) if known.manifests.contains_key(&name.manifest) => {}
+                Some(known) => {
+                    known.manifests.extend(record.manifests);
+                    known.unsettled_boot = record.unsettled_boot;
+                }
                 None => drop(catalog.images.insert(id.clone(), record)),
             }
             let up_to_date =

@@ -108,6 +108,8 @@ impl ImageStore {
         image: &ImageId,
     ) -> Result<Snapshot, ImageError> {
         let image = self.get(image)?;
+        // A container outlives a power loss, so what it stands on must.
+        self.0.settle().await?;
         let record = SnapshotRecord {
             image: image.id,
             diff_ids: image.diff_ids,

@@ -115,7 +115,7 @@ fn noise(seed: u64, n_bytes: usize) -> Vec<u8> {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        (state >> 32) as u8
+        state.to_le_bytes()[5]
     };
     (0..n_bytes).map(next).collect()
 }
@@ -179,6 +179,13 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
 }
 
+const WHOLE_STORY: [LayerProgress; 4] = [
+    LayerProgress::PullingFsLayer,
+    LayerProgress::VerifyingChecksum,
+    LayerProgress::DownloadComplete,
+    LayerProgress::PullComplete,
+];
+
 #[tokio::test]
 async fn an_image_arrives_whole_and_is_still_there_after_a_restart() {
     let (registry, ground) = (Registry::start().await, Ground::new().await);
@@ -204,15 +211,7 @@ async fn an_image_arrives_whole_and_is_still_there_after_a_restart() {
         news.iter().filter_map(of_layer).collect()
     };
     for layer in &layers {
-        assert_eq!(
-            steps(layer),
-            [
-                LayerProgress::PullingFsLayer,
-                LayerProgress::VerifyingChecksum,
-                LayerProgress::DownloadComplete,
-                LayerProgress::PullComplete,
-            ]
-        );
+        assert_eq!(steps(layer), WHOLE_STORY);
     }
     assert!(
         ground
@@ -587,6 +586,43 @@ async fn wrecks_of_a_crash_are_cleared_at_the_start() {
     assert_eq!(ground.remains(), (0, 0, 0));
     ground.pull(&registry, "app:1").await.unwrap();
     assert!(ground.store.get(&id).is_ok());
+}
+
+#[tokio::test]
+async fn a_power_loss_takes_only_what_was_not_written_yet() {
+    let (registry, ground) = (Registry::start().await, Ground::new().await);
+    for name in ["settled", "unsettled"] {
+        Built::of(&[layer_tar(name, b"x")]).push_to(&registry, name, "1");
+        ground.pull(&registry, &format!("{name}:1")).await.unwrap();
+    }
+    ground.store.0.settle().await.unwrap();
+    let name = format!("{}/unsettled:1", registry.host);
+    let id = ground.store.resolve(&name).unwrap().id;
+    let marked = async |ground: &Ground, boot: String| {
+        let change = |catalog: &mut catalog::Catalog| {
+            catalog.images.get_mut(&id).unwrap().unsettled_boot = Some(boot);
+            Ok(())
+        };
+        ground.store.0.catalog.update(change).await.unwrap();
+    };
+    // Killed in the same boot: nothing is lost, and a container waits until it is written.
+    marked(&ground, settle::boot_id().unwrap()).await;
+    let ground = ground.reopen().await;
+    assert_eq!(ground.store.list().unwrap().len(), 2);
+    let container = ContainerId::random();
+    ground.store.create_snapshot(&container, &id).await.unwrap();
+    let catalog = ground.store.0.catalog.current();
+    assert!(
+        catalog
+            .images
+            .values()
+            .all(|image| image.unsettled_boot.is_none())
+    );
+
+    marked(&ground, "another boot".to_owned()).await;
+    let ground = ground.reopen().await;
+    assert_eq!(ground.store.list().unwrap().len(), 1);
+    assert!(ground.store.get(&id).is_err());
 }
 
 #[tokio::test]

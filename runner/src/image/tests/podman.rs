@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use tar::EntryType as Is;
+
 use super::*;
 use crate::image::unpack::tests::describe;
 
@@ -76,7 +78,6 @@ fn layers(dir: &Path) -> Vec<Vec<u8>> {
         }
         second.append_data(&mut header, name, content).unwrap();
     };
-    use tar::EntryType as Is;
     add(Is::Regular, ".wh.hidden", b"", "");
     add(Is::Directory, "opaque", b"", "");
     add(Is::Regular, "opaque/.wh..wh..opq", b"", "");

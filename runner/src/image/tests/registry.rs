@@ -209,7 +209,7 @@ fn blob(shelf: &Arc<Shelf>, name: &str, digest: &str, request: &Request) -> Resp
         0 => None,
         n => Some(n.min(length)),
     };
-    let body = body(Arc::clone(shelf), rest, cut);
+    let body = body(Arc::clone(shelf), &rest, cut);
     let status = if start > 0 {
         StatusCode::PARTIAL_CONTENT
     } else {
@@ -226,7 +226,7 @@ fn blob(shelf: &Arc<Shelf>, name: &str, digest: &str, request: &Request) -> Resp
 }
 
 /// The bytes in pieces, ending in an error where they are cut.
-fn body(shelf: Arc<Shelf>, bytes: Bytes, cut: Option<usize>) -> Body {
+fn body(shelf: Arc<Shelf>, bytes: &[u8], cut: Option<usize>) -> Body {
     let end = cut.unwrap_or(bytes.len());
     let is_cut = end < bytes.len();
     let pieces: Vec<Bytes> = bytes[..end]

@@ -38,5 +38,5 @@ mod sysctl;
 pub use endpoint::{Endpoint, EndpointRequest, InterfaceAddress, MacAddress, Netns, PublishedPort};
 pub use error::NetworkError;
 pub use networks::{Networks, RestoredEndpoint};
-pub use settings::{AddressPool, NetworkSettings};
+pub use settings::{AddressPool, DEFAULT_INSTANCE, NetworkSettings};
 pub use spec::{DriverName, NetworkRequest, NetworkSpec, Subnet};

@@ -8,8 +8,10 @@ use ipnet::IpNet;
 use rtnetlink::packet_route::link::InfoKind;
 
 use super::{Driver, Joining, Site, configure_inside, flag, mtu};
-use crate::network::link::{BridgePort, Link, Links, Veth};
-use crate::network::{Endpoint, MacAddress, Netns, NetworkError, NetworkSpec, sysctl};
+use crate::network::link::{BridgePort, Links, Veth};
+use crate::network::{
+    Endpoint, MacAddress, Netns, NetworkError, NetworkSettings, NetworkSpec, sysctl,
+};
 
 /// Docker's options for the bridge driver that we honour.
 const NAME: &str = "com.docker.network.bridge.name";
@@ -66,18 +68,17 @@ impl BridgeOptions {
     }
 }
 
-/// Name of a network's bridge: the one its options give, `<instance>0` for the default network,
+/// Name of a network's bridge: the one its options give, the agent's own for the default network,
 /// else one made of the network's id.
-pub(in crate::network) fn bridge_name(instance: &str, network: &NetworkSpec) -> String {
+pub(in crate::network) fn bridge_name(settings: &NetworkSettings, network: &NetworkSpec) -> String {
     if let Some(name) = network.options.get(NAME).filter(|name| !name.is_empty()) {
         return name.clone();
     }
     if network.is_predefined() {
-        let longest = MAX_LINK_NAME - 1;
-        let instance: String = instance.chars().take(longest).collect();
-        return format!("{instance}0");
+        settings.bridge()
+    } else {
+        format!("br-{}", network.id.short())
     }
-    format!("br-{}", network.id.short())
 }
 
 /// What we write beside a bridge to know it again as ours.
@@ -130,7 +131,7 @@ impl Driver for Bridge {
 
     fn teardown<'a>(&'a self, site: Site<'a>) -> BoxFuture<'a, Result<(), NetworkError>> {
         Box::pin(async move {
-            let name = bridge_name(site.instance, site.network);
+            let name = bridge_name(site.settings, site.network);
             match site.links.find(&name).await? {
                 // A bridge that was there before us stays.
                 Some(link) if link.alias == Some(alias(site.network)) => {
@@ -166,10 +167,10 @@ impl Driver for Bridge {
 
 async fn setup(site: Site<'_>) -> Result<(), NetworkError> {
     let Site { links, network, .. } = site;
-    let name = bridge_name(site.instance, network);
-    let link = find_or_add(site, &name).await?;
+    let name = bridge_name(site.settings, network);
+    let index = find_or_add(site, &name).await?;
     set_switches(&name, network)?;
-    let present = links.addresses(link.index).await?;
+    let present = links.addresses(index).await?;
     for subnet in &network.subnets {
         let Some(gateway) = subnet.gateway else {
             continue;
@@ -178,17 +179,18 @@ async fn setup(site: Site<'_>) -> Result<(), NetworkError> {
         let address = IpNet::new(gateway, subnet.subnet.prefix_len())
             .map_err(|error| NetworkError::Invalid(error.to_string()))?;
         if !present.contains(&address) {
-            links.add_address(link.index, address).await?;
+            links.add_address(index, address).await?;
         }
     }
-    links.set_up(link.index).await
+    links.set_up(index).await
 }
 
-async fn find_or_add(site: Site<'_>, name: &str) -> Result<Link, NetworkError> {
+/// Index of the network's bridge.
+async fn find_or_add(site: Site<'_>, name: &str) -> Result<u32, NetworkError> {
     let Site { links, network, .. } = site;
     if let Some(link) = links.find(name).await? {
         if link.kind == Some(InfoKind::Bridge) {
-            return Ok(link);
+            return Ok(link.index);
         }
         return Err(NetworkError::Invalid(format!(
             "link {name} exists and is no bridge"
@@ -200,11 +202,7 @@ async fn find_or_add(site: Site<'_>, name: &str) -> Result<Link, NetworkError> {
     links.add_bridge(name, mac, options.mtu).await?;
     let index = links.index(name).await?;
     links.set_alias(index, &alias(network)).await?;
-    links.index(name).await?;
-    links.find(name).await?.ok_or_else(|| NetworkError::Kernel {
-        step: format!("looking up link {name}"),
-        reason: std::io::Error::from_raw_os_error(libc::ENODEV),
-    })
+    Ok(index)
 }
 
 /// Switches of the bridge itself.
@@ -230,7 +228,7 @@ async fn attach(site: Site<'_>, joining: Joining<'_>) -> Result<(), NetworkError
         ));
     };
     let options = BridgeOptions::of(&network.options)?;
-    let bridge_name = bridge_name(site.instance, network);
+    let bridge_name = bridge_name(site.settings, network);
     let bridge = links.index(&bridge_name).await?;
     links
         .add_veth(Veth {

@@ -157,12 +157,22 @@ impl OnParent {
             .await
             .map_err(|error| self.explain(error))?;
         let inside = Links::inside(joining.netns, || Ok(())).await?;
-        configure_inside(&inside, joining).await?;
-        if joining.default_route && endpoint.gateways().is_empty() && !network.internal {
-            let index = inside.index(name).await?;
-            inside.add_default_route_by_link(index).await?;
+        if !(joining.default_route && self.routes(network)) {
+            return configure_inside(&inside, joining).await;
         }
-        Ok(())
+        let without_gateway = Joining {
+            default_route: false,
+            ..joining
+        };
+        configure_inside(&inside, without_gateway).await?;
+        let index = inside.index(name).await?;
+        inside.add_default_route_by_link(index).await
+    }
+
+    /// In ipvlan's layer 3 modes the parent routes for the container: there is no gateway to
+    /// find on the link.
+    fn routes(&self, network: &NetworkSpec) -> bool {
+        self.name == DriverName::Ipvlan && matches!(self.mode(network), Some("l3" | "l3s"))
     }
 
     /// EOPNOTSUPP from the kernel means that it was built without this kind of link.

@@ -14,7 +14,7 @@ use futures_util::future::BoxFuture;
 pub(super) use bridge::{BridgeOptions, bridge_name};
 
 use super::link::Links;
-use super::{DriverName, Endpoint, Netns, NetworkError, NetworkSpec};
+use super::{DriverName, Endpoint, Netns, NetworkError, NetworkSettings, NetworkSpec};
 
 /// What every driver can do. All verbs but `validate` are idempotent: after a crash or a
 /// restart they are simply called again.
@@ -44,11 +44,11 @@ pub(super) trait Driver: Sync {
     ) -> BoxFuture<'a, Result<(), NetworkError>>;
 }
 
-/// Where a driver works: this host's links, the agent's name, the network in question.
+/// Where a driver works: this host's links, the agent's settings, the network in question.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Site<'a> {
     pub(super) links: &'a Links,
-    pub(super) instance: &'a str,
+    pub(super) settings: &'a NetworkSettings,
     pub(super) network: &'a NetworkSpec,
 }
 

@@ -24,10 +24,8 @@ pub(super) struct Firewall {
 }
 
 impl Firewall {
-    pub(super) fn new(instance: &str) -> Self {
-        Self {
-            table: instance.to_owned(),
-        }
+    pub(super) fn new(table: String) -> Self {
+        Self { table }
     }
 
     /// Replaces the whole table.

@@ -42,13 +42,10 @@ pub(in crate::network) struct Watch {
 
 impl Watch {
     /// Subscribes in the calling thread's namespace.
-    pub(in crate::network) fn new(table: &str) -> io::Result<Self> {
+    pub(in crate::network) fn new(table: String) -> io::Result<Self> {
         let mut socket = TokioSocket::new(NETLINK_NETFILTER)?;
         socket.socket_mut().bind(&SocketAddr::new(0, GROUP_MASK))?;
-        Ok(Self {
-            socket,
-            table: table.to_owned(),
-        })
+        Ok(Self { socket, table })
     }
 
     /// Waits for the next change that concerns us.

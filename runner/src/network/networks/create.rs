@@ -7,7 +7,9 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 use super::super::driver::bridge_name;
-use super::super::{DriverName, NetworkError, NetworkRequest, NetworkSpec, Subnet, files, ipam};
+use super::super::{
+    DriverName, NetworkError, NetworkRequest, NetworkSpec, Subnet, files, ipam, settings,
+};
 use super::{Networks, driver_of};
 use crate::spec::NetworkId;
 
@@ -162,11 +164,12 @@ impl Networks {
         if network.driver != DriverName::Bridge {
             return Ok(());
         }
-        let instance = &self.inner.settings.instance;
-        let name = bridge_name(instance, network);
-        let other = self.list().into_iter().find(|other| {
-            other.driver == DriverName::Bridge && bridge_name(instance, other) == name
-        });
+        let own = &self.inner.settings;
+        let name = bridge_name(own, network);
+        let other = self
+            .list()
+            .into_iter()
+            .find(|other| other.driver == DriverName::Bridge && bridge_name(own, other) == name);
         match other {
             None => Ok(()),
             Some(other) => Err(NetworkError::Invalid(format!(
@@ -227,11 +230,8 @@ fn complete(subnet: &mut Subnet) -> Result<(), NetworkError> {
     Ok(())
 }
 
-/// FNV-1a over this machine's id and the agent's name: stable, and different between hosts.
+/// Stable for this machine and agent, and different from other hosts'.
 fn seed_of(instance: &str) -> u64 {
     let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
-    let bytes = machine.bytes().chain(instance.bytes());
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    settings::fnv1a(machine.bytes().chain(instance.bytes()))
 }

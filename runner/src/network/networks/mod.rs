@@ -76,7 +76,7 @@ struct Joined {
 
 impl Networks {
     fn new(settings: NetworkSettings, links: Links) -> Self {
-        let firewall = Firewall::new(&settings.instance);
+        let firewall = Firewall::new(settings.table());
         Self {
             inner: Arc::new(Inner {
                 settings,
@@ -148,7 +148,7 @@ impl Networks {
     fn site<'a>(&'a self, network: &'a NetworkSpec) -> Site<'a> {
         Site {
             links: &self.inner.links,
-            instance: &self.inner.settings.instance,
+            settings: &self.inner.settings,
             network,
         }
     }

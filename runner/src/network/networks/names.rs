@@ -32,7 +32,7 @@ impl Networks {
         } else {
             endpoint.resolvers.clone()
         };
-        let table = format!("{}_dns", self.inner.settings.instance);
+        let table = format!("{}-dns", self.inner.settings.table());
         let server =
             NameServer::start(netns, &table, resolvers, self.view_of(container.clone())).await?;
         let mut state = self.state();

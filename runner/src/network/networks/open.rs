@@ -29,6 +29,7 @@ impl Networks {
         networks: Vec<NetworkSpec>,
         endpoints: Vec<RestoredEndpoint>,
     ) -> Result<(Self, Vec<NetworkError>), NetworkError> {
+        settings.check()?;
         let this = Self::new(settings, Links::here()?);
         let mut failures = Vec::new();
         for network in networks {
@@ -84,7 +85,7 @@ impl Networks {
         }
         let links = &self.inner.links;
         let bridge = links
-            .index(&bridge_name(&self.inner.settings.instance, network))
+            .index(&bridge_name(&self.inner.settings, network))
             .await?;
         for endpoint in self.endpoints(&network.id) {
             let Some(name) = &endpoint.host_interface else {
@@ -131,7 +132,7 @@ impl Networks {
     /// Removes veth links on our bridges that belong to nobody: what a crash between making a
     /// link and recording its endpoint leaves behind.
     async fn remove_stale_links(&self) -> Result<(), NetworkError> {
-        let instance = &self.inner.settings.instance;
+        let settings = &self.inner.settings;
         let (bridges, known): (HashSet<String>, HashSet<String>) = {
             let state = self.state();
             let bridges = state.networks.values();
@@ -139,7 +140,7 @@ impl Networks {
             (
                 bridges
                     .filter(|network| network.driver == DriverName::Bridge)
-                    .map(|network| bridge_name(instance, network))
+                    .map(|network| bridge_name(settings, network))
                     .collect(),
                 joined
                     .filter_map(|joined| joined.endpoint.host_interface.clone())

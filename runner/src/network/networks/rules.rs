@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::super::driver::{BridgeOptions, bridge_name};
 use super::super::firewall::{BridgeRules, Firewall, ForeignForward, Mapping, Ruleset};
-use super::super::{DriverName, NetworkError, NetworkSpec, conntrack, sysctl};
+use super::super::{DriverName, NetworkError, NetworkSettings, NetworkSpec, conntrack, sysctl};
 use super::Networks;
 use crate::spec::PortProtocol;
 
@@ -69,7 +69,7 @@ impl Networks {
     pub(super) async fn admit(&self, network: &NetworkSpec) {
         if network.driver == DriverName::Bridge {
             let rules = self.inner.rules.lock().await;
-            let bridge = bridge_name(&self.inner.settings.instance, network);
+            let bridge = bridge_name(&self.inner.settings, network);
             rules.foreign.admit(&bridge).await;
         }
     }
@@ -78,7 +78,7 @@ impl Networks {
     pub(super) async fn dismiss(&self, network: &NetworkSpec) {
         if network.driver == DriverName::Bridge {
             let rules = self.inner.rules.lock().await;
-            let bridge = bridge_name(&self.inner.settings.instance, network);
+            let bridge = bridge_name(&self.inner.settings, network);
             rules.foreign.dismiss(&bridge).await;
         }
     }
@@ -175,16 +175,16 @@ impl Networks {
 
     fn ruleset(&self, guard_forwarding: bool) -> Result<Ruleset, NetworkError> {
         let state = self.state();
-        let instance = &self.inner.settings.instance;
+        let settings = &self.inner.settings;
         let bridges = state
             .networks
             .values()
             .filter(|network| network.driver == DriverName::Bridge)
-            .map(|network| bridge_rules(instance, network))
+            .map(|network| bridge_rules(settings, network))
             .collect::<Result<_, _>>()?;
         let held = state.joined.values().flat_map(|joined| &joined.held);
         Ok(Ruleset {
-            table: instance.clone(),
+            table: settings.table(),
             bridges,
             mappings: held.filter_map(|port| port.mapping).collect(),
             guard_forwarding,
@@ -192,10 +192,13 @@ impl Networks {
     }
 }
 
-fn bridge_rules(instance: &str, network: &NetworkSpec) -> Result<BridgeRules, NetworkError> {
+fn bridge_rules(
+    settings: &NetworkSettings,
+    network: &NetworkSpec,
+) -> Result<BridgeRules, NetworkError> {
     let options = BridgeOptions::of(&network.options)?;
     Ok(BridgeRules {
-        bridge: bridge_name(instance, network),
+        bridge: bridge_name(settings, network),
         subnets: network.subnets.iter().map(|s| s.subnet.trunc()).collect(),
         internal: network.internal,
         between_containers: options.between_containers,

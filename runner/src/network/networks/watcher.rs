@@ -14,7 +14,7 @@ const CALM: Duration = Duration::from_millis(300);
 impl Networks {
     /// Starts watching. Without it [`reconcile`](Self::reconcile) is left to others.
     pub(super) fn watch_rules(&self) {
-        let watch = match Watch::new(&self.inner.settings.instance) {
+        let watch = match Watch::new(self.inner.settings.table()) {
             Ok(watch) => watch,
             Err(error) => {
                 tracing::warn!(%error, "changes of the packet filter will not be noticed");

@@ -3,6 +3,8 @@
 //! Verbs only, no policy: which links there should be is the drivers' business. Every verb that
 //! makes something says so in its error; those that take away treat "already gone" as done.
 
+mod reading;
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd as _, AsRawFd as _};
@@ -13,21 +15,21 @@ use futures_util::TryStreamExt as _;
 use ipnet::IpNet;
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
-use rtnetlink::packet_route::link::{
-    InfoData, InfoKind, InfoVeth, LinkAttribute, LinkInfo, LinkMessage, State,
-};
-use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
+use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkMessage};
+use rtnetlink::packet_route::route::RouteMessage;
 use rtnetlink::{
     LinkBridge, LinkBridgePort, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder,
 };
 use tokio::task::AbortHandle;
 
+pub(in crate::network) use self::reading::Link;
+use self::reading::{address_of, destination, failed, is_gone, os_error, refused};
 use super::{MacAddress, Netns, NetworkError};
 use crate::sys::netns::in_netns;
 
 /// A netlink socket in one namespace. Cheap to clone; the last clone closes it.
 #[derive(Debug, Clone)]
-pub(super) struct Links {
+pub(in crate::network) struct Links {
     handle: rtnetlink::Handle,
     _connection: Arc<Connection>,
 }
@@ -42,49 +44,35 @@ impl Drop for Connection {
     }
 }
 
-/// A link as the kernel shows it, as far as we care.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Link {
-    pub(super) index: u32,
-    pub(super) name: String,
-    /// Index of the bridge it is a port of.
-    pub(super) controller: Option<u32>,
-    /// What we wrote beside it to recognise it.
-    pub(super) alias: Option<String>,
-    pub(super) kind: Option<InfoKind>,
-    /// Whether it carries packets (RFC 2863 `ifOperStatus`).
-    pub(super) up: bool,
-}
-
 /// A pair of Ethernet links, one end here and one in a container.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Veth<'a> {
-    pub(super) name: &'a str,
+pub(in crate::network) struct Veth<'a> {
+    pub(in crate::network) name: &'a str,
     /// Index of the bridge the near end becomes a port of.
-    pub(super) bridge: u32,
-    pub(super) peer_name: &'a str,
-    pub(super) peer_mac: MacAddress,
-    pub(super) mtu: Option<u32>,
-    pub(super) netns: &'a Netns,
+    pub(in crate::network) bridge: u32,
+    pub(in crate::network) peer_name: &'a str,
+    pub(in crate::network) peer_mac: MacAddress,
+    pub(in crate::network) mtu: Option<u32>,
+    pub(in crate::network) netns: &'a Netns,
 }
 
 /// Modes of a bridge port, bridge(8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum BridgePort {
+pub(in crate::network) enum BridgePort {
     Isolated,
     Hairpin,
 }
 
 impl Links {
     /// Those of the calling thread's namespace.
-    pub(super) fn here() -> Result<Self, NetworkError> {
+    pub(in crate::network) fn here() -> Result<Self, NetworkError> {
         let (connection, handle, _) =
             rtnetlink::new_connection().map_err(failed("opening a netlink socket"))?;
         Ok(Self::with(connection_task(connection), handle))
     }
 
     /// Those of another namespace. `prepare` runs inside it first.
-    pub(super) async fn inside(
+    pub(in crate::network) async fn inside(
         netns: &Netns,
         prepare: impl FnOnce() -> Result<(), NetworkError> + Send + 'static,
     ) -> Result<Self, NetworkError> {
@@ -109,7 +97,7 @@ impl Links {
     }
 
     /// The link with this name, if there is one.
-    pub(super) async fn find(&self, name: &str) -> Result<Option<Link>, NetworkError> {
+    pub(in crate::network) async fn find(&self, name: &str) -> Result<Option<Link>, NetworkError> {
         let mut found = self
             .handle
             .link()
@@ -124,7 +112,7 @@ impl Links {
     }
 
     /// The index of a link that must be there.
-    pub(super) async fn index(&self, name: &str) -> Result<u32, NetworkError> {
+    pub(in crate::network) async fn index(&self, name: &str) -> Result<u32, NetworkError> {
         self.find(name)
             .await?
             .map(|link| link.index)
@@ -135,7 +123,7 @@ impl Links {
     }
 
     /// Every link of the namespace.
-    pub(super) async fn list(&self) -> Result<Vec<Link>, NetworkError> {
+    pub(in crate::network) async fn list(&self) -> Result<Vec<Link>, NetworkError> {
         self.handle
             .link()
             .get()
@@ -148,7 +136,7 @@ impl Links {
 
     /// Makes a bridge, down, with an address of its own: without one it would take that of its
     /// lowest port and change it as ports come and go.
-    pub(super) async fn add_bridge(
+    pub(in crate::network) async fn add_bridge(
         &self,
         name: &str,
         mac: MacAddress,
@@ -164,7 +152,7 @@ impl Links {
 
     /// Makes a pair: the near end a port of its bridge, the far end born inside the container
     /// under its final name. Both are down.
-    pub(super) async fn add_veth(&self, veth: Veth<'_>) -> Result<(), NetworkError> {
+    pub(in crate::network) async fn add_veth(&self, veth: Veth<'_>) -> Result<(), NetworkError> {
         let mut near = LinkVeth::new(veth.name, veth.peer_name).controller(veth.bridge);
         let mut far = LinkMessageBuilder::<LinkUnspec>::new()
             .name(veth.peer_name)
@@ -180,17 +168,25 @@ impl Links {
     }
 
     /// Makes whatever link `message` describes.
-    pub(super) async fn add(&self, message: LinkMessage, step: &str) -> Result<(), NetworkError> {
+    pub(in crate::network) async fn add(
+        &self,
+        message: LinkMessage,
+        step: &str,
+    ) -> Result<(), NetworkError> {
         let added = self.handle.link().add(message).execute().await;
         added.map_err(refused(step))
     }
 
-    pub(super) async fn set_up(&self, index: u32) -> Result<(), NetworkError> {
+    pub(in crate::network) async fn set_up(&self, index: u32) -> Result<(), NetworkError> {
         let message = LinkUnspec::new_with_index(index).up().build();
         self.set(message, format!("bringing link {index} up")).await
     }
 
-    pub(super) async fn set_alias(&self, index: u32, alias: &str) -> Result<(), NetworkError> {
+    pub(in crate::network) async fn set_alias(
+        &self,
+        index: u32,
+        alias: &str,
+    ) -> Result<(), NetworkError> {
         let message = LinkUnspec::new_with_index(index).alias(alias).build();
         self.set(message, format!("naming link {index}")).await
     }
@@ -200,7 +196,7 @@ impl Links {
     ///
     /// A link that takes longer than a tenth of a second (somebody took the far end down) is
     /// left alone: packets are sent again.
-    pub(super) async fn wait_until_up(&self, name: &str) -> Result<(), NetworkError> {
+    pub(in crate::network) async fn wait_until_up(&self, name: &str) -> Result<(), NetworkError> {
         for _ in 0..100 {
             match self.find(name).await? {
                 Some(link) if !link.up => tokio::time::sleep(Duration::from_millis(1)).await,
@@ -212,7 +208,11 @@ impl Links {
     }
 
     /// Makes a link a port of a bridge.
-    pub(super) async fn set_bridge(&self, index: u32, bridge: u32) -> Result<(), NetworkError> {
+    pub(in crate::network) async fn set_bridge(
+        &self,
+        index: u32,
+        bridge: u32,
+    ) -> Result<(), NetworkError> {
         let message = LinkUnspec::new_with_index(index).controller(bridge).build();
         self.set(message, format!("making link {index} a bridge port"))
             .await
@@ -220,7 +220,11 @@ impl Links {
 
     /// Keeps a bridge port from talking to other ports that are isolated too, or lets it have
     /// its own packets back.
-    pub(super) async fn set_port(&self, index: u32, port: BridgePort) -> Result<(), NetworkError> {
+    pub(in crate::network) async fn set_port(
+        &self,
+        index: u32,
+        port: BridgePort,
+    ) -> Result<(), NetworkError> {
         let message = match port {
             BridgePort::Isolated => LinkBridgePort::new(index).isolated(true),
             BridgePort::Hairpin => LinkBridgePort::new(index).hairpin(true),
@@ -235,7 +239,7 @@ impl Links {
     }
 
     /// Removes a link; none by that name is fine.
-    pub(super) async fn delete(&self, name: &str) -> Result<(), NetworkError> {
+    pub(in crate::network) async fn delete(&self, name: &str) -> Result<(), NetworkError> {
         let by_name = LinkUnspec::new_with_name(name).build();
         match self.handle.link().del_with_message(by_name).execute().await {
             Err(error) if !is_gone(&error) => Err(refused(format!("removing link {name}"))(error)),
@@ -244,7 +248,11 @@ impl Links {
     }
 
     /// Gives a link an address; one that it has already is fine.
-    pub(super) async fn add_address(&self, index: u32, address: IpNet) -> Result<(), NetworkError> {
+    pub(in crate::network) async fn add_address(
+        &self,
+        index: u32,
+        address: IpNet,
+    ) -> Result<(), NetworkError> {
         let mut request = self
             .handle
             .address()
@@ -266,14 +274,17 @@ impl Links {
     }
 
     /// The addresses a link has.
-    pub(super) async fn addresses(&self, index: u32) -> Result<Vec<IpNet>, NetworkError> {
+    pub(in crate::network) async fn addresses(
+        &self,
+        index: u32,
+    ) -> Result<Vec<IpNet>, NetworkError> {
         let messages = self.address_messages().await?;
         let own = messages.iter().filter(|m| m.header.index == index);
         Ok(own.filter_map(address_of).collect())
     }
 
     /// Every address of the namespace.
-    pub(super) async fn local_addresses(&self) -> Result<Vec<IpAddr>, NetworkError> {
+    pub(in crate::network) async fn local_addresses(&self) -> Result<Vec<IpAddr>, NetworkError> {
         let messages = self.address_messages().await?;
         let nets = messages.iter().filter_map(address_of);
         Ok(nets.map(|net| net.addr()).collect())
@@ -285,7 +296,7 @@ impl Links {
     }
 
     /// Sends everything without a better route to `gateway`, instead of wherever it went.
-    pub(super) async fn replace_default_route(
+    pub(in crate::network) async fn replace_default_route(
         &self,
         index: u32,
         gateway: IpAddr,
@@ -305,7 +316,10 @@ impl Links {
     }
 
     /// Sends everything without a better route out of the link itself.
-    pub(super) async fn add_default_route_by_link(&self, index: u32) -> Result<(), NetworkError> {
+    pub(in crate::network) async fn add_default_route_by_link(
+        &self,
+        index: u32,
+    ) -> Result<(), NetworkError> {
         let route = RouteMessageBuilder::<Ipv4Addr>::new().output_interface(index);
         let added = self.handle.route().add(route.build()).replace().execute();
         added
@@ -314,7 +328,7 @@ impl Links {
     }
 
     /// Destinations this namespace has routes for, the default route aside.
-    pub(super) async fn routed(&self) -> Result<Vec<IpNet>, NetworkError> {
+    pub(in crate::network) async fn routed(&self) -> Result<Vec<IpNet>, NetworkError> {
         let mut nets = Vec::new();
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
             let mut message = RouteMessage::default();
@@ -335,83 +349,4 @@ impl Links {
 
 fn connection_task(connection: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
     tokio::spawn(connection).abort_handle()
-}
-
-impl From<LinkMessage> for Link {
-    fn from(message: LinkMessage) -> Self {
-        let mut link = Self {
-            index: message.header.index,
-            name: String::new(),
-            controller: None,
-            alias: None,
-            kind: None,
-            up: false,
-        };
-        for attribute in message.attributes {
-            match attribute {
-                LinkAttribute::IfName(name) => link.name = name,
-                LinkAttribute::Controller(index) => link.controller = Some(index),
-                LinkAttribute::IfAlias(alias) => link.alias = Some(alias),
-                LinkAttribute::OperState(state) => link.up = state == State::Up,
-                LinkAttribute::LinkInfo(parts) => {
-                    link.kind = parts.into_iter().find_map(|part| match part {
-                        LinkInfo::Kind(kind) => Some(kind),
-                        _ => None,
-                    });
-                }
-                _ => {}
-            }
-        }
-        link
-    }
-}
-
-fn address_of(message: &AddressMessage) -> Option<IpNet> {
-    let address = message.attributes.iter().find_map(|a| match a {
-        AddressAttribute::Address(address) => Some(*address),
-        _ => None,
-    })?;
-    IpNet::new(address, message.header.prefix_len).ok()
-}
-
-/// Where a unicast route leads, unless it is a default route.
-fn destination(message: &RouteMessage) -> Option<IpNet> {
-    let prefix = message.header.destination_prefix_length;
-    if prefix == 0 || message.header.kind != RouteType::Unicast {
-        return None;
-    }
-    let address = message.attributes.iter().find_map(|a| match a {
-        RouteAttribute::Destination(RouteAddress::Inet(a)) => Some(IpAddr::V4(*a)),
-        RouteAttribute::Destination(RouteAddress::Inet6(a)) => Some(IpAddr::V6(*a)),
-        _ => None,
-    })?;
-    IpNet::new(address, prefix).ok().map(|net| net.trunc())
-}
-
-fn failed(step: impl Into<String>) -> impl FnOnce(io::Error) -> NetworkError {
-    move |reason| NetworkError::Kernel {
-        step: step.into(),
-        reason,
-    }
-}
-
-fn refused(step: impl Into<String>) -> impl FnOnce(rtnetlink::Error) -> NetworkError {
-    move |error| NetworkError::Kernel {
-        step: step.into(),
-        reason: os_error(&error),
-    }
-}
-
-fn os_error(error: &rtnetlink::Error) -> io::Error {
-    match error {
-        rtnetlink::Error::NetlinkError(message) => message.to_io(),
-        other => io::Error::other(other.to_string()),
-    }
-}
-
-fn is_gone(error: &rtnetlink::Error) -> bool {
-    matches!(
-        os_error(error).raw_os_error(),
-        Some(libc::ENODEV | libc::ENOENT)
-    )
 }

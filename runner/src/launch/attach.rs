@@ -4,11 +4,15 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWrite;
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio_util::codec::{Decoder, FramedRead};
 
+use super::message::OutputFrame;
 use crate::spec::StdStream;
 
 /// Which streams a client wants.
@@ -30,30 +34,116 @@ pub struct AttachStream {
 ///
 /// A client that does not read holds the process back, as a full pipe does.
 #[derive(Debug)]
-pub struct AttachOutput {}
+pub struct AttachOutput(FramedRead<OwnedReadHalf, OutputDecoder>);
 
-/// What the process reads. Shutdown (or dropping it) is end of file.
+/// What the process reads. Shutdown (or dropping it) is end of file; a write fails with
+/// `BrokenPipe` once nobody reads.
 #[derive(Debug)]
-pub struct AttachInput {}
+pub struct AttachInput(OwnedWriteHalf);
+
+#[derive(Debug, Default)]
+struct OutputDecoder {
+    /// The head whose bytes are still arriving.
+    head: Option<OutputFrame>,
+}
+
+impl AttachStream {
+    /// Takes a connection that carries streams from now on; `arrived` came already.
+    pub(super) fn over(stream: UnixStream, arrived: &[u8]) -> Self {
+        let (reader, writer) = stream.into_split();
+        let mut frames = FramedRead::new(reader, OutputDecoder::default());
+        frames.read_buffer_mut().extend_from_slice(arrived);
+        Self {
+            output: AttachOutput(frames),
+            input: AttachInput(writer),
+        }
+    }
+}
+
+impl Decoder for OutputDecoder {
+    type Item = (StdStream, Bytes);
+    type Error = io::Error;
+
+    fn decode(&mut self, source: &mut BytesMut) -> io::Result<Option<Self::Item>> {
+        let head = if let Some(head) = self.head {
+            head
+        } else {
+            let Some(bytes) = source.first_chunk::<{ OutputFrame::SIZE }>() else {
+                return Ok(None);
+            };
+            let head = OutputFrame::decode(*bytes)
+                .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
+            drop(source.split_to(OutputFrame::SIZE));
+            *self.head.insert(head)
+        };
+        let length_bytes = head.length_bytes as usize;
+        if source.len() < length_bytes {
+            source.reserve(length_bytes - source.len());
+            return Ok(None);
+        }
+        self.head = None;
+        Ok(Some((head.stream, source.split_to(length_bytes).freeze())))
+    }
+
+    /// A shim that was killed leaves half a frame: its end is the end.
+    fn decode_eof(&mut self, source: &mut BytesMut) -> io::Result<Option<Self::Item>> {
+        let last = self.decode(source)?;
+        if last.is_none() {
+            source.clear();
+        }
+        Ok(last)
+    }
+}
 
 impl Stream for AttachOutput {
     type Item = io::Result<(StdStream, Bytes)>;
 
-    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        todo!()
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut self.0).poll_next(context)
     }
 }
 
 impl AsyncWrite for AttachInput {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
-        todo!()
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        todo!()
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        todo!()
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_come_out_whole_however_they_arrive() {
+        let head = OutputFrame {
+            stream: StdStream::Stderr,
+            length_bytes: 3,
+        };
+        let mut bytes = head.encode().to_vec();
+        bytes.extend(b"abc");
+        let mut decoder = OutputDecoder::default();
+        let mut source = BytesMut::new();
+        let mut seen = Vec::new();
+        for byte in bytes.iter().chain(&bytes) {
+            source.extend([*byte]);
+            seen.extend(decoder.decode(&mut source).unwrap());
+        }
+        let frame = (StdStream::Stderr, Bytes::from_static(b"abc"));
+        assert_eq!(seen, [frame.clone(), frame]);
+        source.extend(&bytes[..6]);
+        assert!(decoder.decode_eof(&mut source).unwrap().is_none());
+        assert!(source.is_empty());
     }
 }

@@ -1,15 +1,38 @@
 //! The daemon's side of a shim: requests over its socket.
 
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd as _;
 use std::path::Path;
+use std::sync::Arc;
 
+use jiff::Timestamp;
 use oci_spec::runtime::Process;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::sync::watch;
 
+use super::bundle::Bundle;
+use super::message::{ExecRequest, Reply, Request, encode, take};
 use super::{AttachStdio, AttachStream, Cgroup, ExitStatus, LaunchError, UserSpec};
+
+/// What a container that its shim left behind is said to have ended with: it was killed.
+const LOST_CODE: i32 = 137;
 
 /// A living container as its shim tells about it. Clones are the same shim.
 #[derive(Debug, Clone)]
-pub struct Shim {
+pub struct Shim(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    bundle: Bundle,
+    /// The bundle's directory: by way of its descriptor the socket's address is short.
+    directory: File,
     pid: i32,
+    cgroup: Cgroup,
+    /// How init ended, once that is known.
+    end: watch::Receiver<Option<ExitStatus>>,
 }
 
 /// One more program to run in a container.
@@ -38,80 +61,263 @@ pub struct ExecProcess {
     shim: Shim,
 }
 
+/// A connection to a shim.
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: UnixStream,
+    arrived: Vec<u8>,
+}
+
+impl Connection {
+    pub(super) fn over(stream: UnixStream) -> Self {
+        Self {
+            stream,
+            arrived: Vec::new(),
+        }
+    }
+
+    /// Connects to the socket in `directory`.
+    pub(super) async fn open(directory: &File) -> io::Result<Self> {
+        let name = Bundle::SOCKET_NAME;
+        let address = format!("/proc/self/fd/{}/{name}", directory.as_raw_fd());
+        Ok(Self::over(UnixStream::connect(address).await?))
+    }
+
+    pub(super) async fn send(&mut self, request: &Request) -> io::Result<()> {
+        let frame = encode(request).map_err(io::Error::other)?;
+        self.stream.write_all(&frame).await
+    }
+
+    /// The next message; an error of kind `UnexpectedEof` when the shim is gone.
+    pub(super) async fn receive<T: DeserializeOwned>(&mut self) -> io::Result<T> {
+        loop {
+            if let Some(message) = take(&mut self.arrived).map_err(io::Error::other)? {
+                return Ok(message);
+            }
+            if self.stream.read_buf(&mut self.arrived).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+}
+
 impl Shim {
+    /// Takes a connection on which nothing was asked yet, and waits on it for the end.
+    pub(super) fn watched(
+        bundle: Bundle,
+        directory: File,
+        pid: i32,
+        cgroup: Cgroup,
+        connection: Connection,
+    ) -> Self {
+        let (sender, end) = watch::channel(None);
+        tokio::spawn(watch_end(
+            bundle.clone(),
+            cgroup.clone(),
+            connection,
+            sender,
+        ));
+        Self(Arc::new(Inner {
+            bundle,
+            directory,
+            pid,
+            cgroup,
+            end,
+        }))
+    }
+
     /// Process id of init, as this host counts.
     pub fn init_pid(&self) -> i32 {
-        self.pid
+        self.0.pid
     }
 
     /// The directory with `config.json`.
     pub fn bundle(&self) -> &Path {
-        todo!()
+        self.0.bundle.directory()
     }
 
     /// The container's control group.
     pub fn cgroup(&self) -> &Cgroup {
-        todo!()
+        &self.0.cgroup
     }
 
     /// Lets init execute the program. Returns once it does, or why it cannot.
     pub async fn start(&self) -> Result<(), LaunchError> {
-        todo!()
+        self.ask_done(Request::Start).await
     }
 
     /// Sends `signal` to init.
     pub async fn signal(&self, signal: i32) -> Result<(), LaunchError> {
-        let _ = signal;
-        todo!()
+        self.ask_done(Request::Signal { exec: None, signal }).await
     }
 
     /// Sends SIGKILL to every process of the container.
     pub async fn kill_all(&self) -> Result<(), LaunchError> {
-        todo!()
+        self.ask_done(Request::KillAll).await
     }
 
     /// Changes the size of the terminal.
     pub async fn resize(&self, rows: u16, columns: u16) -> Result<(), LaunchError> {
-        let _ = (rows, columns);
-        todo!()
+        self.ask_done(Request::Resize {
+            exec: None,
+            rows,
+            columns,
+        })
+        .await
     }
 
     /// Connects to the container's streams, from now on.
     pub async fn attach(&self, stdio: AttachStdio) -> Result<AttachStream, LaunchError> {
-        let _ = stdio;
-        todo!()
+        let (reply, connection) = self.ask(&Request::Attach(stdio)).await?;
+        match reply {
+            Reply::Attached => Ok(connection.into_streams()),
+            other => Err(self.unexpected(other)),
+        }
     }
 
     /// Runs one more program.
     pub async fn exec(&self, spec: ExecSpec) -> Result<ExecProcess, LaunchError> {
-        let _ = spec;
-        todo!()
+        let id = spec.id.clone();
+        let request = Request::Exec(Box::new(ExecRequest {
+            id: spec.id,
+            process: spec.process,
+            user: spec.user,
+            stdio: spec.stdio,
+            console_size: spec.console_size,
+        }));
+        let (reply, connection) = self.ask(&request).await?;
+        match reply {
+            Reply::Started { pid } => Ok(ExecProcess {
+                pid,
+                stream: connection.into_streams(),
+                id,
+                shim: self.clone(),
+            }),
+            other => Err(self.unexpected(other)),
+        }
     }
 
     /// Waits until init has ended, all output is in the log and the exit code is on disk.
     ///
     /// Any number of callers may wait, also after the end.
     pub async fn wait(&self) -> Result<ExitStatus, LaunchError> {
-        todo!()
+        let mut end = self.0.end.clone();
+        let known = end.wait_for(Option::is_some).await;
+        match known.map(|status| status.clone()) {
+            Ok(Some(status)) => Ok(status),
+            Ok(None) | Err(_) => Err(self.gone()),
+        }
     }
 
     /// Sends `signal` to a program that was run by `exec`.
     pub async fn signal_exec(&self, id: &str, signal: i32) -> Result<(), LaunchError> {
-        let _ = (id, signal);
-        todo!()
+        let exec = Some(id.to_owned());
+        self.ask_done(Request::Signal { exec, signal }).await
     }
 
     /// Changes the terminal size of a program that was run by `exec`.
     pub async fn resize_exec(&self, id: &str, rows: u16, columns: u16) -> Result<(), LaunchError> {
-        let _ = (id, rows, columns);
-        todo!()
+        let exec = Some(id.to_owned());
+        self.ask_done(Request::Resize {
+            exec,
+            rows,
+            columns,
+        })
+        .await
     }
 
     /// Waits for the end of a program that was run by `exec`, also by an earlier daemon.
     pub async fn wait_exec(&self, id: &str) -> Result<i32, LaunchError> {
-        let _ = id;
-        todo!()
+        let exec = Some(id.to_owned());
+        match self.ask(&Request::Wait { exec }).await?.0 {
+            Reply::ExecExited { code } => Ok(code),
+            other => Err(self.unexpected(other)),
+        }
     }
+
+    async fn ask(&self, request: &Request) -> Result<(Reply, Connection), LaunchError> {
+        let answer = async {
+            let mut connection = Connection::open(&self.0.directory).await?;
+            connection.send(request).await?;
+            let reply = connection.receive().await?;
+            io::Result::Ok((reply, connection))
+        };
+        answer.await.map_err(|_| self.gone())
+    }
+
+    async fn ask_done(&self, request: Request) -> Result<(), LaunchError> {
+        match self.ask(&request).await?.0 {
+            Reply::Done => Ok(()),
+            other => Err(self.unexpected(other)),
+        }
+    }
+
+    fn unexpected(&self, reply: Reply) -> LaunchError {
+        match reply {
+            Reply::Failed(failure) => LaunchError::Start(failure),
+            Reply::Refused(why) => LaunchError::NotRunning(why),
+            other => LaunchError::Protocol {
+                bundle: self.bundle().to_owned(),
+                answer: format!("{other:?}"),
+            },
+        }
+    }
+
+    fn gone(&self) -> LaunchError {
+        LaunchError::ShimGone {
+            bundle: self.bundle().to_owned(),
+        }
+    }
+}
+
+impl Connection {
+    /// Whatever came behind the last reply belongs to the streams.
+    fn into_streams(self) -> AttachStream {
+        AttachStream::over(self.stream, &self.arrived)
+    }
+}
+
+/// Waits for the end of a container and tells it.
+async fn watch_end(
+    bundle: Bundle,
+    cgroup: Cgroup,
+    mut connection: Connection,
+    sender: watch::Sender<Option<ExitStatus>>,
+) {
+    let asked = connection.send(&Request::Wait { exec: None }).await;
+    let told = match asked {
+        Ok(()) => connection.receive::<Reply>().await,
+        Err(error) => Err(error),
+    };
+    let status = if let Ok(Reply::Exited(status)) = told {
+        Some(status)
+    } else {
+        let blocking = move || bury(&bundle, &cgroup);
+        tokio::task::spawn_blocking(blocking).await.ok()
+    };
+    // Nobody may be waiting any more.
+    let _previous = sender.send_replace(status);
+}
+
+/// What is left to do for a container whose shim is gone: end its processes, remove its control
+/// group, record its end. Its mounts went with its processes.
+pub(super) fn bury(bundle: &Bundle, cgroup: &Cgroup) -> ExitStatus {
+    if let Ok(Some(status)) = bundle.exit_status() {
+        return status;
+    }
+    let oom_killed = cgroup.oom_killed().unwrap_or(false);
+    if let Err(error) = cgroup.destroy() {
+        tracing::warn!(bundle = %bundle.directory().display(), %error, "control group stays");
+    }
+    let status = ExitStatus {
+        code: LOST_CODE,
+        oom_killed,
+        finished_at: Timestamp::now(),
+    };
+    if let Err(error) = bundle.write_exit_status(&status) {
+        tracing::warn!(bundle = %bundle.directory().display(), %error, "end not recorded");
+    }
+    status
 }
 
 impl ExecProcess {

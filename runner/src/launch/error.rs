@@ -17,6 +17,48 @@ pub struct StartFailure {
     pub message: String,
 }
 
+impl StartFailure {
+    /// A failure that is neither a missing nor an unusable program.
+    pub(super) fn setup(message: impl Into<String>) -> Self {
+        Self {
+            exit_code: 128,
+            message: message.into(),
+        }
+    }
+}
+
+/// Says what was being done when the kernel refused.
+pub(super) trait Step<T> {
+    fn step(self, what: impl FnOnce() -> String) -> Result<T, StartFailure>;
+}
+
+impl<T> Step<T> for io::Result<T> {
+    fn step(self, what: impl FnOnce() -> String) -> Result<T, StartFailure> {
+        self.map_err(|error| StartFailure::setup(format!("{}: {}", what(), reason(&error))))
+    }
+}
+
+impl<T> Step<T> for Result<T, LaunchError> {
+    fn step(self, what: impl FnOnce() -> String) -> Result<T, StartFailure> {
+        self.map_err(|error| {
+            let cause = std::error::Error::source(&error);
+            let cause = cause.map_or_else(String::new, |it| format!(": {it}"));
+            StartFailure::setup(format!("{}: {error}{cause}", what()))
+        })
+    }
+}
+
+/// The kernel's reason in the words that clients look for, such as `permission denied`.
+pub(super) fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or(&text);
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) => first.to_lowercase().chain(letters).collect(),
+        None => String::new(),
+    }
+}
+
 /// The error of this folder.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {

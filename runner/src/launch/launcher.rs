@@ -1,15 +1,38 @@
 //! Makes shims and finds those that an earlier daemon left. Lives in the daemon.
 
-use std::path::{Path, PathBuf};
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
 
 use oci_spec::runtime::Spec;
+use tokio::net::UnixStream;
+use tokio::process::Command;
+use tokio::time::{Instant, sleep};
 
-use super::{ExitStatus, LaunchError, Shim, ShimConfig};
+use super::bundle::Bundle;
+use super::client::{Connection, bury};
+use super::message::{Reply, Request};
+use super::seccomp::Compiler;
+use super::{ExitStatus, LaunchError, Shim, ShimConfig, StartFailure, fitting};
+use crate::sys::{durable, events, executable};
 
-/// Starts shims from a sealed copy of our own executable.
+/// How long a shim that is just starting is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE_BETWEEN_LOOKS: Duration = Duration::from_millis(5);
+
+/// Starts shims from a sealed copy of our own executable. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Launcher {
-    run_dir: PathBuf,
+pub struct Launcher(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    executable: OwnedFd,
+    seccomp: Compiler,
 }
 
 /// What is behind a bundle.
@@ -26,11 +49,21 @@ pub enum Found {
 }
 
 impl Launcher {
-    /// `run_dir` holds what need not survive a reboot; it is created when missing.
+    /// `run_dir` is where bundles are to be; it is created when missing.
     pub fn new(run_dir: &Path) -> Result<Self, LaunchError> {
-        Ok(Self {
-            run_dir: run_dir.to_owned(),
-        })
+        durable::create_private_dir(run_dir).map_err(|source| LaunchError::File {
+            action: "create",
+            path: run_dir.to_owned(),
+            source,
+        })?;
+        let executable = executable::sealed_copy().map_err(|source| LaunchError::System {
+            action: "copy our own executable",
+            source,
+        })?;
+        Ok(Self(Arc::new(Inner {
+            executable,
+            seccomp: Compiler::default(),
+        })))
     }
 
     /// Checks `spec` against this machine and writes the bundle into the directory `bundle`.
@@ -40,19 +73,84 @@ impl Launcher {
     pub async fn write_bundle(
         &self,
         bundle: &Path,
-        spec: Spec,
+        mut spec: Spec,
         shim: &ShimConfig,
     ) -> Result<Vec<String>, LaunchError> {
-        let _ = (bundle, spec, shim, &self.run_dir);
-        todo!()
+        let inner = Arc::clone(&self.0);
+        let bundle = Bundle::at(bundle);
+        let shim = shim.clone();
+        blocking(move || {
+            let warnings = fitting::fit(&mut spec)?;
+            Bundle::cgroup(&spec)?;
+            let profile = spec.linux_mut().as_mut().and_then(|linux| {
+                let profile = linux.seccomp().clone();
+                linux.set_seccomp(None);
+                profile
+            });
+            let program = match profile {
+                Some(profile) => Some(inner.seccomp.compile(&profile)?),
+                None => None,
+            };
+            bundle.write(&spec, &shim, program.as_deref())?;
+            Ok(warnings)
+        })
+        .await
     }
 
     /// Makes everything of the container but its program: namespaces, mounts, cgroup, init.
     ///
     /// Its network can be set up between this and [`Shim::start`]. On an error nothing is left.
     pub async fn create(&self, bundle: &Path) -> Result<Shim, LaunchError> {
-        let _ = bundle;
-        todo!()
+        let bundle = Bundle::at(bundle);
+        let cgroup = Bundle::cgroup(&bundle.spec()?)?;
+        let directory = open_directory(&bundle)?;
+        let mut connection = self.spawn(&bundle)?;
+        match connection.receive::<Reply>().await {
+            Ok(Reply::Created { pid }) => {
+                Ok(Shim::watched(bundle, directory, pid, cgroup, connection))
+            }
+            Ok(Reply::Failed(failure)) => Err(LaunchError::Start(failure)),
+            Ok(other) => Err(LaunchError::Protocol {
+                bundle: bundle.directory().to_owned(),
+                answer: format!("{other:?}"),
+            }),
+            Err(_) => {
+                let complaint = fs::read_to_string(bundle.stderr()).unwrap_or_default();
+                let message = format!("the shim ended unexpectedly: {}", complaint.trim());
+                blocking(move || cgroup.destroy()).await?;
+                Err(StartFailure::setup(message).into())
+            }
+        }
+    }
+
+    /// Starts the process of a shim, in its own session; returns the connection to it.
+    fn spawn(&self, bundle: &Bundle) -> Result<Connection, LaunchError> {
+        let start = || -> io::Result<Connection> {
+            let (own, theirs) = StdUnixStream::pair()?;
+            own.set_nonblocking(true)?;
+            let complaints = File::create(bundle.stderr())?;
+            // Descriptors are the same in the child until it executes, which opens this one.
+            let program = format!("/proc/self/fd/{}", self.0.executable.as_raw_fd());
+            let mut child = Command::new(program)
+                .arg0("hythe")
+                .args(["shim", "--bundle"])
+                .arg(bundle.directory())
+                .env_clear()
+                .current_dir("/")
+                .stdin(OwnedFd::from(theirs))
+                .stdout(Stdio::null())
+                .stderr(complaints)
+                .spawn()?;
+            tokio::spawn(async move {
+                // Only so that no zombie stays; how the container ended comes another way.
+                let _status = child.wait().await;
+            });
+            Ok(Connection::over(UnixStream::from_std(own)?))
+        };
+        start().map_err(|source| LaunchError::System {
+            action: "start a shim",
+            source,
+        })
     }
 
     /// Finds what an earlier daemon left in `bundle`.
@@ -60,7 +158,107 @@ impl Launcher {
     /// When the shim was killed, this also removes what it could no longer remove: processes
     /// and control groups.
     pub async fn reconnect(&self, bundle: &Path) -> Result<Found, LaunchError> {
-        let _ = bundle;
-        todo!()
+        let bundle = Bundle::at(bundle);
+        if !bundle.directory().is_dir() {
+            return Ok(Found::Gone);
+        }
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = bundle.exit_status()? {
+                return Ok(Found::Exited(status));
+            }
+            let directory = open_directory(&bundle)?;
+            if let Ok(connection) = Connection::open(&directory).await {
+                return meet(bundle, directory, connection).await;
+            }
+            // Somebody lives there but does not listen yet.
+            if is_locked(&bundle)? && Instant::now() < deadline {
+                sleep(PAUSE_BETWEEN_LOOKS).await;
+                continue;
+            }
+            return blocking(move || clear(&bundle)).await;
+        }
+    }
+}
+
+/// Asks a shim how its container is.
+async fn meet(
+    bundle: Bundle,
+    directory: File,
+    mut connection: Connection,
+) -> Result<Found, LaunchError> {
+    let cgroup = Bundle::cgroup(&bundle.spec()?)?;
+    let reply = match connection.send(&Request::State).await {
+        Ok(()) => connection.receive::<Reply>().await,
+        Err(error) => Err(error),
+    };
+    match reply {
+        Ok(Reply::State { pid, started }) => {
+            let shim = Shim::watched(bundle, directory, pid, cgroup, connection);
+            Ok(if started {
+                Found::Running(shim)
+            } else {
+                Found::Created(shim)
+            })
+        }
+        Ok(Reply::Exited(status)) => Ok(Found::Exited(status)),
+        Ok(other) => Err(LaunchError::Protocol {
+            bundle: bundle.directory().to_owned(),
+            answer: format!("{other:?}"),
+        }),
+        // It ended between our connecting and our asking.
+        Err(_) => blocking(move || Ok(Found::Exited(bury(&bundle, &cgroup)))).await,
+    }
+}
+
+/// Removes what a dead shim left.
+fn clear(bundle: &Bundle) -> Result<Found, LaunchError> {
+    if let Some(status) = bundle.exit_status()? {
+        return Ok(Found::Exited(status));
+    }
+    let cgroup = match bundle.spec() {
+        Ok(spec) => Bundle::cgroup(&spec)?,
+        // Not even a whole bundle: nothing was made of it.
+        Err(_) => return Ok(Found::Gone),
+    };
+    // A shim that could not make the container takes its socket away.
+    if bundle.socket().exists() {
+        return Ok(Found::Exited(bury(bundle, &cgroup)));
+    }
+    cgroup.destroy()?;
+    Ok(Found::Gone)
+}
+
+fn is_locked(bundle: &Bundle) -> Result<bool, LaunchError> {
+    let failed = |source| LaunchError::File {
+        action: "lock",
+        path: bundle.lock(),
+        source,
+    };
+    match File::open(bundle.lock()) {
+        Ok(file) => Ok(!events::try_lock(&file).map_err(failed)?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn open_directory(bundle: &Bundle) -> Result<File, LaunchError> {
+    File::open(bundle.directory()).map_err(|source| LaunchError::File {
+        action: "open",
+        path: bundle.directory().to_owned(),
+        source,
+    })
+}
+
+/// Runs what waits for disks and the kernel where it may.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LaunchError> + Send + 'static,
+) -> Result<T, LaunchError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(LaunchError::System {
+            action: "finish a task",
+            source: io::Error::other(error),
+        }),
     }
 }

@@ -8,15 +8,26 @@
 //! decides nothing about a container's life (that is `engine`), knows no image and no network.
 
 mod attach;
+mod bundle;
 mod capability;
 mod cgroup;
 mod client;
 mod config;
 pub mod defaults;
 mod error;
+mod exec;
 mod exit;
+mod fitting;
+mod init;
 mod launcher;
 mod log;
+mod log_writer;
+mod message;
+mod mount_options;
+mod namespaces;
+mod seccomp;
+mod seccomp_prelude;
+mod shim;
 
 pub use attach::{AttachInput, AttachOutput, AttachStdio, AttachStream};
 pub use cgroup::{BlockIoUsage, Cgroup, CgroupStats, CgroupVersion, CpuUsage, MemoryUsage};
@@ -26,12 +37,4 @@ pub use error::{LaunchError, StartFailure};
 pub use exit::ExitStatus;
 pub use launcher::{Found, Launcher};
 pub use log::LogRecord;
-
-use std::ffi::OsString;
-use std::process::ExitCode;
-
-/// `hythe shim …`: to be called before any thread exists, with the arguments after `shim`.
-pub fn shim_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let _ = args.into_iter().count();
-    todo!()
-}
+pub use shim::shim_main;

@@ -1,4 +1,4 @@
-//! Who a process is and what it may do: ids, capabilities(7), resource limits, no_new_privs.
+//! Who a process is and what it may do: ids, capabilities(7), resource limits, `no_new_privs`.
 
 use std::io;
 

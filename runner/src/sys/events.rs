@@ -134,3 +134,14 @@ pub fn try_lock(file: &std::fs::File) -> io::Result<bool> {
         Err(error) => Err(error.into()),
     }
 }
+
+/// Waits until the process behind `pidfd` has ended.
+pub fn wait_for_end(pidfd: BorrowedFd<'_>) -> io::Result<()> {
+    let mut poll = [nix::poll::PollFd::new(pidfd, nix::poll::PollFlags::POLLIN)];
+    loop {
+        match nix::poll::poll(&mut poll, nix::poll::PollTimeout::NONE) {
+            Err(Errno::EINTR) => {}
+            other => return other.map(drop).map_err(io::Error::from),
+        }
+    }
+}

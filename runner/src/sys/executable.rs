@@ -1,4 +1,4 @@
-//! A sealed copy of our own executable, memfd_create(2).
+//! A sealed copy of our own executable, `memfd_create(2)`.
 //!
 //! A process of a container may reach the file it was started from (`/proc/PID/exe`) before it
 //! executes its own program. It must then find something that cannot be written to.
@@ -14,6 +14,11 @@ use nix::sys::memfd::{self, MFdFlags};
 const ELF_HEADER_SIZE: usize = 64;
 const PROGRAM_HEADER_SIZE: usize = 56;
 const PT_LOAD: u32 = 1;
+
+/// An empty file that exists only in memory and only for us.
+pub fn memory_file(name: &str) -> io::Result<OwnedFd> {
+    memfd::memfd_create(name, MFdFlags::MFD_CLOEXEC).map_err(io::Error::from)
+}
 
 /// Copies the part of `/proc/self/exe` that is loaded and seals it.
 ///

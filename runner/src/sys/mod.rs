@@ -20,6 +20,7 @@ pub mod in_root;
 pub mod message_socket;
 pub mod mount;
 pub mod netns;
+pub mod nodes;
 pub mod process;
 pub mod program;
 pub mod seccomp;

@@ -1,5 +1,5 @@
-//! Mounts as file descriptors: fsopen(2), fsmount(2), open_tree(2), move_mount(2),
-//! mount_setattr(2). No path is ever followed to find a mount's target.
+//! Mounts as file descriptors: fsopen(2), fsmount(2), `open_tree(2)`, `move_mount(2)`,
+//! `mount_setattr(2)`. No path is ever followed to find a mount's target.
 
 use std::ffi::CString;
 use std::io::{self, Read as _};
@@ -42,7 +42,7 @@ impl Attributes {
     }
 }
 
-/// How mounts below reach other namespaces, mount_namespaces(7).
+/// How mounts below reach other namespaces, `mount_namespaces(7)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PropagationType {
     Private,
@@ -62,7 +62,7 @@ impl PropagationType {
     }
 }
 
-/// What mount_setattr(2) is to change.
+/// What `mount_setattr(2)` is to change.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Change {
     pub set: Attributes,
@@ -324,7 +324,7 @@ fn done(result: libc::c_long) -> io::Result<()> {
 /// Whether `fd` lies on a file system with this magic number, statfs(2).
 pub fn is_file_system(fd: impl AsFd, magic: i64) -> io::Result<bool> {
     let found = nix::sys::statfs::fstatfs(fd)?.filesystem_type();
-    Ok(i64::from(found.0) == magic)
+    Ok(found.0 == magic)
 }
 
 /// `devpts`.

@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::panic::{self, AssertUnwindSafe};
 use std::ptr;
 
 use nix::errno::Errno;
@@ -28,6 +29,9 @@ struct CloneArgs {
 
 /// Since Linux 5.7.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// Exit code of a child whose code panicked.
+const PANICKED: i32 = 128;
 
 /// A child, held by a descriptor that never means another process.
 #[derive(Debug)]
@@ -73,7 +77,9 @@ pub fn clone_process(request: CloneRequest<'_>, child: impl FnOnce() -> i32) -> 
     };
     let pid = Errno::result(result)?;
     if pid == 0 {
-        exit_now(child());
+        // A panic must not unwind into what the parent was doing.
+        let result = panic::catch_unwind(AssertUnwindSafe(child));
+        exit_now(result.unwrap_or(PANICKED));
     }
     Ok(Child {
         pid: i32::try_from(pid).unwrap_or_default(),
@@ -82,7 +88,7 @@ pub fn clone_process(request: CloneRequest<'_>, child: impl FnOnce() -> i32) -> 
     })
 }
 
-/// A descriptor for the process with this number now, pidfd_open(2).
+/// A descriptor for the process with this number now, `pidfd_open(2)`.
 pub fn open_pidfd(pid: i32) -> io::Result<OwnedFd> {
     // SAFETY: no pointer is passed.
     let result = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
@@ -151,6 +157,28 @@ pub fn close_on_exec_from(first: u32) -> io::Result<()> {
             libc::CLOSE_RANGE_CLOEXEC,
         )
     };
+    Errno::result(result).map(drop).map_err(io::Error::from)
+}
+
+/// Closes every descriptor above 2 but those in `keep`.
+///
+/// Only for a child made by [`clone_process`], whose parent's values still name the closed
+/// descriptors: it must use none of them and must end by execve(2) or `exit_now`.
+pub fn close_all_except(keep: &mut [i32]) -> io::Result<()> {
+    keep.sort_unstable();
+    let mut first = 3_u32;
+    for kept in keep.iter().filter_map(|fd| u32::try_from(*fd).ok()) {
+        if kept > first {
+            close_range(first, kept - 1)?;
+        }
+        first = first.max(kept + 1);
+    }
+    close_range(first, u32::MAX)
+}
+
+fn close_range(first: u32, last: u32) -> io::Result<()> {
+    // SAFETY: the caller of `close_all_except` keeps what it will use.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     Errno::result(result).map(drop).map_err(io::Error::from)
 }
 

@@ -1,14 +1,36 @@
 //! Control groups: v2 where the machine has it, v1 where that is what there is.
+//!
+//! The shim creates and removes a container's group; the daemon reads and changes it. Nothing
+//! here knows a container's state.
 
+mod device_program;
+mod files;
+mod hierarchy;
 mod stats;
+mod v1;
+mod v2;
 
 pub use stats::{BlockIoUsage, CgroupStats, CpuUsage, MemoryUsage};
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use oci_spec::runtime::LinuxResources;
+use oci_spec::runtime::{LinuxDeviceCgroup, LinuxResources};
 
 use super::LaunchError;
+use crate::sys::{device_filter, process};
+use files::Directory;
+use hierarchy::Hierarchy;
+
+/// How long freezing and dying processes are waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE_BETWEEN_LOOKS: Duration = Duration::from_millis(1);
+const SIGKILL: i32 = 9;
 
 /// The version of the interface that carries the limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,42 +45,339 @@ pub enum CgroupVersion {
 /// except `pause`, which waits until every process has stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cgroup {
+    /// Relative to the root of each hierarchy.
     path: PathBuf,
+    hierarchy: &'static Hierarchy,
+}
+
+/// How a process gets into a group.
+#[derive(Debug, Default)]
+pub(super) struct Entrance {
+    /// A v2 directory to be born in.
+    pub(super) birthplace: Option<OwnedFd>,
+    /// v1 files into which the process itself writes `0`. The kernel takes a process that
+    /// moves itself, being its only thread, without the machine-wide lock that every other
+    /// migration waits for.
+    pub(super) tasks: Vec<fs::File>,
 }
 
 impl Cgroup {
     /// What this machine has.
     pub fn version() -> Result<CgroupVersion, LaunchError> {
-        todo!()
+        Ok(match Hierarchy::of_this_machine()? {
+            Hierarchy::Unified { .. } => CgroupVersion::V2,
+            Hierarchy::Legacy { .. } => CgroupVersion::V1,
+        })
+    }
+
+    /// Whether this machine can limit swap.
+    pub(super) fn counts_swap() -> bool {
+        match Hierarchy::of_this_machine() {
+            Ok(Hierarchy::Legacy { controllers, .. }) => controllers
+                .get("memory")
+                .is_some_and(|root| Directory(root).has("memory.memsw.limit_in_bytes")),
+            // The root has no such file; every kernel built with swap gives it to the others.
+            Ok(Hierarchy::Unified { .. }) => Path::new("/proc/swaps").exists(),
+            Err(_) => false,
+        }
+    }
+
+    /// The group at `path` of every hierarchy, as in `linux.cgroupsPath`. Creates nothing.
+    pub fn at(path: &Path) -> Result<Self, LaunchError> {
+        let relative: PathBuf = path
+            .components()
+            .filter(|component| !matches!(component, Component::RootDir | Component::CurDir))
+            .collect();
+        let climbs = relative.components().any(|it| it == Component::ParentDir);
+        if climbs || relative.as_os_str().is_empty() {
+            return Err(LaunchError::InvalidBundle(format!(
+                "{} is not the path of a control group",
+                path.display()
+            )));
+        }
+        Ok(Self {
+            path: relative,
+            hierarchy: Hierarchy::of_this_machine()?,
+        })
+    }
+
+    /// Makes the group with its limits. It must be empty if it is there already.
+    pub(super) fn create(&self, resources: Option<&LinuxResources>) -> Result<(), LaunchError> {
+        match self.hierarchy {
+            Hierarchy::Unified { root } => v2::create(root, &self.path)?,
+            Hierarchy::Legacy {
+                controllers,
+                unified,
+            } => {
+                for (name, root) in controllers {
+                    v1::create(name, root, &self.path)?;
+                }
+                if let Some(root) = unified {
+                    v2::create(root, &self.path)?;
+                }
+            }
+        }
+        let Some(resources) = resources else {
+            return Ok(());
+        };
+        self.update(resources)?;
+        self.apply_devices(resources.devices().as_deref().unwrap_or_default())
+    }
+
+    fn apply_devices(&self, rules: &[LinuxDeviceCgroup]) -> Result<(), LaunchError> {
+        match self.hierarchy {
+            Hierarchy::Legacy { .. } => self.legacy().apply_devices(rules),
+            Hierarchy::Unified { .. } if rules.is_empty() => Ok(()),
+            Hierarchy::Unified { root } => {
+                let path = root.join(&self.path);
+                let attach = || -> io::Result<()> {
+                    let program = device_filter::load(&device_program::compile(rules))?;
+                    device_filter::replace(fs::File::open(&path)?.as_fd(), &program)
+                };
+                attach().map_err(|source| LaunchError::Cgroup {
+                    action: "attach the device filter to".to_owned(),
+                    path: path.clone(),
+                    source,
+                })
+            }
+        }
+    }
+
+    /// What a new process needs to be in the group from its first instruction on.
+    pub(super) fn entrance(&self) -> Result<Entrance, LaunchError> {
+        let mut entrance = Entrance::default();
+        let open = |path: PathBuf, write: bool| {
+            fs::OpenOptions::new()
+                .read(!write)
+                .write(write)
+                .open(&path)
+                .map_err(|source| LaunchError::Cgroup {
+                    action: "open".to_owned(),
+                    path,
+                    source,
+                })
+        };
+        if let Some(root) = self.unified_root() {
+            entrance.birthplace = Some(open(root.join(&self.path), false)?.into());
+        }
+        for path in self.legacy().0.values() {
+            entrance.tasks.push(open(path.join("tasks"), true)?);
+        }
+        Ok(entrance)
     }
 
     /// Stops every process of the container where it stands.
     pub fn pause(&self) -> Result<(), LaunchError> {
-        let _ = &self.path;
-        todo!()
+        self.freeze(true)
     }
 
     pub fn resume(&self) -> Result<(), LaunchError> {
-        todo!()
+        self.freeze(false)
+    }
+
+    fn freeze(&self, frozen: bool) -> Result<(), LaunchError> {
+        let legacy = self.legacy();
+        if let Some(path) = legacy.0.get("freezer") {
+            let state = if frozen { "FROZEN" } else { "THAWED" };
+            let group = Directory(path);
+            return wait_until(path, "freeze or thaw", || {
+                // Written again each time: processes born meanwhile have to be caught as well.
+                group.write("freezer.state", state)?;
+                Ok(group.read("freezer.state")?.trim() == state)
+            });
+        }
+        let Some(root) = self.unified_root() else {
+            return Err(LaunchError::InvalidBundle(
+                "this machine has no freezer controller".to_owned(),
+            ));
+        };
+        let path = root.join(&self.path);
+        let group = Directory(&path);
+        let state = u64::from(frozen);
+        group.write("cgroup.freeze", &state.to_string())?;
+        wait_until(&path, "freeze or thaw", || {
+            Ok(group.read_key("cgroup.events", "frozen") == state)
+        })
     }
 
     /// Changes limits; what is `None` stays.
     pub fn update(&self, resources: &LinuxResources) -> Result<(), LaunchError> {
-        let _ = resources;
-        todo!()
+        match self.hierarchy {
+            Hierarchy::Unified { root } => v2::apply(Directory(&root.join(&self.path)), resources),
+            Hierarchy::Legacy { .. } => self.legacy().apply(resources),
+        }
     }
 
     pub fn stats(&self) -> Result<CgroupStats, LaunchError> {
-        todo!()
+        self.check_exists()?;
+        Ok(match self.hierarchy {
+            Hierarchy::Unified { root } => v2::stats(Directory(&root.join(&self.path))),
+            Hierarchy::Legacy { .. } => self.legacy().stats(),
+        })
     }
 
-    /// Process ids, as this host counts.
+    /// Process ids, as this host counts, also of groups that the container made below.
     pub fn processes(&self) -> Result<Vec<i32>, LaunchError> {
-        todo!()
+        let mut found = Vec::new();
+        for path in Directory(&self.any_directory()).tree() {
+            let text = match Directory(&path).read("cgroup.procs") {
+                Err(LaunchError::Cgroup { source, .. })
+                    if source.raw_os_error() == Some(ENODEV)
+                        || source.kind() == io::ErrorKind::NotFound =>
+                {
+                    continue;
+                }
+                other => other?,
+            };
+            // 0 stands for a process of another pid namespace, which cannot be named here.
+            let ids = text.lines().filter_map(|line| line.parse().ok());
+            found.extend(ids.filter(|pid: &i32| *pid > 0));
+        }
+        found.sort_unstable();
+        Ok(found)
     }
 
     /// Whether memory ever ran out in the container.
     pub fn oom_killed(&self) -> Result<bool, LaunchError> {
-        todo!()
+        let n_killed = match self.hierarchy {
+            Hierarchy::Unified { root } => {
+                Directory(&root.join(&self.path)).read_key("memory.events", "oom_kill")
+            }
+            Hierarchy::Legacy { .. } => self.legacy().0.get("memory").map_or(0, |path| {
+                Directory(path).read_key("memory.oom_control", "oom_kill")
+            }),
+        };
+        Ok(n_killed > 0)
     }
+
+    /// Sends SIGKILL to every process; they may still be dying when this returns.
+    pub fn kill(&self) -> Result<(), LaunchError> {
+        if let Some(root) = self.unified_root() {
+            let path = root.join(&self.path);
+            let group = Directory(&path);
+            // Since Linux 5.14; catches also what is being forked.
+            if group.has("cgroup.kill") {
+                return group.write("cgroup.kill", "1");
+            }
+        }
+        // Processes may fork while the list is read: until a list holds none that lived.
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut any = false;
+            for pid in self.processes()? {
+                any |= process::send_signal_to(pid, SIGKILL).is_ok();
+            }
+            if !any || Instant::now() > deadline {
+                return Ok(());
+            }
+            thread::sleep(PAUSE_BETWEEN_LOOKS);
+        }
+    }
+
+    /// Removes the group and those below it; `false` while a process is still dying in it.
+    pub(super) fn try_remove(&self) -> Result<bool, LaunchError> {
+        for root in self.directories() {
+            for path in Directory(&root).tree() {
+                match files::remove(&path) {
+                    Err(LaunchError::Cgroup { source, .. })
+                        if source.kind() == io::ErrorKind::ResourceBusy =>
+                    {
+                        return Ok(false);
+                    }
+                    other => other?,
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Kills what is in the group and removes it.
+    pub(super) fn destroy(&self) -> Result<(), LaunchError> {
+        wait_until(&self.path, "remove", || {
+            if self.try_remove()? {
+                return Ok(true);
+            }
+            self.kill()?;
+            Ok(false)
+        })
+    }
+
+    fn check_exists(&self) -> Result<(), LaunchError> {
+        let path = self.any_directory();
+        if path.is_dir() {
+            return Ok(());
+        }
+        Err(LaunchError::NotRunning(format!(
+            "control group {} is gone",
+            path.display()
+        )))
+    }
+
+    /// A directory where every process of the group is listed.
+    fn any_directory(&self) -> PathBuf {
+        match self.hierarchy {
+            Hierarchy::Unified { root } => root.join(&self.path),
+            Hierarchy::Legacy { controllers, .. } => {
+                let preferred = ["pids", "memory", "cpu"];
+                let found = preferred.iter().find_map(|name| controllers.get(*name));
+                let root = found.or_else(|| controllers.values().next());
+                root.map_or_else(PathBuf::new, |root| root.join(&self.path))
+            }
+        }
+    }
+
+    fn unified_root(&self) -> Option<&'static Path> {
+        match self.hierarchy {
+            Hierarchy::Unified { root } => Some(root),
+            Hierarchy::Legacy { unified, .. } => unified.as_deref(),
+        }
+    }
+
+    fn legacy(&self) -> v1::Group {
+        match self.hierarchy {
+            Hierarchy::Unified { .. } => v1::Group(BTreeMap::new()),
+            Hierarchy::Legacy { controllers, .. } => v1::Group(
+                controllers
+                    .iter()
+                    .map(|(name, root)| (name.clone(), root.join(&self.path)))
+                    .collect(),
+            ),
+        }
+    }
+
+    /// Every directory of the group, each once.
+    fn directories(&self) -> Vec<PathBuf> {
+        let mut all: Vec<PathBuf> = self.legacy().0.into_values().collect();
+        all.extend(self.unified_root().map(|root| root.join(&self.path)));
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    /// v1 controllers with the directory of this group, for mounting them into the container.
+    pub(super) fn legacy_directories(&self) -> BTreeMap<String, PathBuf> {
+        self.legacy().0
+    }
+}
+
+/// The group was removed while its file was open.
+const ENODEV: i32 = 19;
+
+fn wait_until(
+    path: &Path,
+    action: &str,
+    mut done: impl FnMut() -> Result<bool, LaunchError>,
+) -> Result<(), LaunchError> {
+    let deadline = Instant::now() + PATIENCE;
+    while !done()? {
+        if Instant::now() > deadline {
+            return Err(LaunchError::Cgroup {
+                action: action.to_owned(),
+                path: path.to_owned(),
+                source: io::Error::from(io::ErrorKind::TimedOut),
+            });
+        }
+        thread::sleep(PAUSE_BETWEEN_LOOKS);
+    }
+    Ok(())
 }

@@ -1,0 +1,289 @@
+//! Compiles the seccomp part of a specification, once in the daemon; a shim only installs it.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read as _, Seek as _};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use libseccomp::{
+    ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall,
+};
+use oci_spec::runtime::{
+    Arch, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompFilterFlag,
+    LinuxSeccompOperator, LinuxSyscall,
+};
+
+use super::LaunchError;
+use super::seccomp_prelude::{self, number_of_new_call};
+use crate::sys::seccomp::{INSTRUCTION_SIZE, MAX_INSTRUCTIONS};
+
+// linux/seccomp.h
+const FLAG_LOG: u32 = 1 << 1;
+const FLAG_SPEC_ALLOW: u32 = 1 << 2;
+
+const EPERM: u32 = 1;
+
+/// A compiled filter as `seccomp.bpf` holds it: flags, then instructions.
+pub(super) type Program = Arc<[u8]>;
+
+/// Filters by the profile they came from, as JSON. Most containers share a few.
+#[derive(Debug, Default)]
+pub(super) struct Compiler(Mutex<HashMap<String, Program>>);
+
+impl Compiler {
+    /// The filter for `profile`, compiled at the first request for it.
+    pub(super) fn compile(&self, profile: &LinuxSeccomp) -> Result<Program, LaunchError> {
+        // Capabilities come in no fixed order, but the rules made of them do.
+        let key = serde_json::to_string(profile).map_err(failed)?;
+        let known = |cache: &Self| {
+            let programs = cache.0.lock().unwrap_or_else(PoisonError::into_inner);
+            programs.get(&key).cloned()
+        };
+        if let Some(program) = known(self) {
+            return Ok(program);
+        }
+        let program: Program = compile(profile)?.into();
+        let mut programs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        programs.insert(key, Arc::clone(&program));
+        Ok(program)
+    }
+}
+
+fn compile(profile: &LinuxSeccomp) -> Result<Vec<u8>, LaunchError> {
+    let default_errno = profile.default_errno_ret().unwrap_or(EPERM);
+    let default = action(profile.default_action(), Some(default_errno))?;
+    let mut context = ScmpFilterContext::new(default).map_err(failed)?;
+    // A process that may not gain privileges is arranged for elsewhere; with a balanced tree
+    // each call takes a few comparisons instead of hundreds.
+    context.set_ctl_nnp(false).map_err(failed)?;
+    context.set_ctl_optimize(2).map_err(failed)?;
+    for arch in profile.architectures().iter().flatten() {
+        let arch = architecture(*arch)?;
+        if !context.is_arch_present(arch).map_err(failed)? {
+            context.add_arch(arch).map_err(failed)?;
+        }
+    }
+    let mut newest_number = 0;
+    let mut new_calls = Vec::new();
+    for rule in profile.syscalls().iter().flatten() {
+        let rule_action = action(rule.action(), rule.errno_ret().or(Some(default_errno)))?;
+        for name in rule.names() {
+            match ScmpSyscall::from_name(name) {
+                Ok(call) => {
+                    newest_number = newest_number.max(call.as_raw_syscall());
+                    if rule_action != default {
+                        add_rule(&mut context, rule, rule_action, call)?;
+                    }
+                }
+                // Newer than the library: its number is the same on all machines.
+                Err(_) => {
+                    if let Some(number) = number_of_new_call(name) {
+                        newest_number = newest_number.max(number);
+                        if rule.action() == LinuxSeccompAction::ScmpActAllow
+                            && rule.args().is_none()
+                        {
+                            new_calls.push(number);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    let mut bytes = flags(profile)?.to_ne_bytes().to_vec();
+    if denies(profile.default_action()) && newest_number > 0 {
+        bytes.extend(seccomp_prelude::assemble(newest_number, &new_calls));
+    }
+    bytes.extend(export(&context)?);
+    if bytes.len() / INSTRUCTION_SIZE > MAX_INSTRUCTIONS {
+        return Err(LaunchError::Seccomp(
+            "the profile is too long for the kernel".to_owned(),
+        ));
+    }
+    Ok(bytes)
+}
+
+/// Adds one rule; conditions on the same argument are alternatives, on different ones not.
+fn add_rule(
+    context: &mut ScmpFilterContext,
+    rule: &LinuxSyscall,
+    action: ScmpAction,
+    call: ScmpSyscall,
+) -> Result<(), LaunchError> {
+    let arguments = rule.args().as_deref().unwrap_or_default();
+    let comparisons: Vec<ScmpArgCompare> =
+        arguments.iter().map(comparison).collect::<Result<_, _>>()?;
+    let repeated = arguments.iter().enumerate().any(|(position, argument)| {
+        arguments[..position]
+            .iter()
+            .any(|earlier| earlier.index() == argument.index())
+    });
+    if repeated {
+        for comparison in comparisons {
+            context
+                .add_rule_conditional(action, call, &[comparison])
+                .map_err(failed)?;
+        }
+    } else if comparisons.is_empty() {
+        context.add_rule(action, call).map_err(failed)?;
+    } else {
+        context
+            .add_rule_conditional(action, call, &comparisons)
+            .map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn comparison(argument: &LinuxSeccompArg) -> Result<ScmpArgCompare, LaunchError> {
+    use LinuxSeccompOperator as O;
+
+    let index = u32::try_from(argument.index())
+        .ok()
+        .filter(|index| *index < 6)
+        .ok_or_else(|| LaunchError::Seccomp("a system call has six arguments".to_owned()))?;
+    let (operator, value) = match argument.op() {
+        O::ScmpCmpNe => (ScmpCompareOp::NotEqual, argument.value()),
+        O::ScmpCmpLt => (ScmpCompareOp::Less, argument.value()),
+        O::ScmpCmpLe => (ScmpCompareOp::LessOrEqual, argument.value()),
+        O::ScmpCmpEq => (ScmpCompareOp::Equal, argument.value()),
+        O::ScmpCmpGe => (ScmpCompareOp::GreaterEqual, argument.value()),
+        O::ScmpCmpGt => (ScmpCompareOp::Greater, argument.value()),
+        O::ScmpCmpMaskedEq => (
+            ScmpCompareOp::MaskedEqual(argument.value()),
+            argument.value_two().unwrap_or(0),
+        ),
+    };
+    Ok(ScmpArgCompare::new(index, operator, value))
+}
+
+fn action(action: LinuxSeccompAction, errno: Option<u32>) -> Result<ScmpAction, LaunchError> {
+    use LinuxSeccompAction as A;
+
+    let number = errno.unwrap_or(EPERM);
+    let too_large = |_| LaunchError::Seccomp(format!("{number} is not an error number"));
+    Ok(match action {
+        A::ScmpActKill | A::ScmpActKillThread => ScmpAction::KillThread,
+        A::ScmpActKillProcess => ScmpAction::KillProcess,
+        A::ScmpActTrap => ScmpAction::Trap,
+        A::ScmpActErrno => ScmpAction::Errno(i32::from(u16::try_from(number).map_err(too_large)?)),
+        A::ScmpActTrace => ScmpAction::Trace(u16::try_from(number).map_err(too_large)?),
+        A::ScmpActLog => ScmpAction::Log,
+        A::ScmpActAllow => ScmpAction::Allow,
+        A::ScmpActNotify => {
+            return Err(LaunchError::Seccomp(
+                "SCMP_ACT_NOTIFY is not supported".to_owned(),
+            ));
+        }
+    })
+}
+
+/// Whether a call that no rule speaks of is refused.
+fn denies(default: LinuxSeccompAction) -> bool {
+    use LinuxSeccompAction as A;
+    matches!(
+        default,
+        A::ScmpActKill | A::ScmpActKillThread | A::ScmpActKillProcess | A::ScmpActErrno
+    )
+}
+
+fn flags(profile: &LinuxSeccomp) -> Result<u32, LaunchError> {
+    let Some(flags) = profile.flags() else {
+        // Speculation is as safe as outside: what containers had since Linux 5.16.
+        return Ok(FLAG_SPEC_ALLOW);
+    };
+    let mut bits = 0;
+    for flag in flags {
+        bits |= match flag {
+            LinuxSeccompFilterFlag::SeccompFilterFlagLog => FLAG_LOG,
+            LinuxSeccompFilterFlag::SeccompFilterFlagSpecAllow => FLAG_SPEC_ALLOW,
+            // The process has one thread when the filter is installed.
+            LinuxSeccompFilterFlag::SeccompFilterFlagTsync => 0,
+            LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv => {
+                return Err(LaunchError::Seccomp(format!("{flag} is not supported")));
+            }
+        };
+    }
+    Ok(bits)
+}
+
+fn architecture(arch: Arch) -> Result<ScmpArch, LaunchError> {
+    Ok(match arch {
+        Arch::ScmpArchNative => ScmpArch::Native,
+        Arch::ScmpArchX86 => ScmpArch::X86,
+        Arch::ScmpArchX86_64 => ScmpArch::X8664,
+        Arch::ScmpArchX32 => ScmpArch::X32,
+        Arch::ScmpArchArm => ScmpArch::Arm,
+        Arch::ScmpArchAarch64 => ScmpArch::Aarch64,
+        Arch::ScmpArchPpc64le => ScmpArch::Ppc64Le,
+        Arch::ScmpArchRiscv64 => ScmpArch::Riscv64,
+        Arch::ScmpArchS390 => ScmpArch::S390,
+        Arch::ScmpArchS390x => ScmpArch::S390X,
+        other => {
+            return Err(LaunchError::Seccomp(format!(
+                "architecture {other} is not supported"
+            )));
+        }
+    })
+}
+
+/// The instructions as the kernel takes them.
+fn export(context: &ScmpFilterContext) -> Result<Vec<u8>, LaunchError> {
+    let mut file: File = tempfile_in_memory()?;
+    context.export_bpf(&file).map_err(failed)?;
+    file.rewind().map_err(failed)?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
+}
+
+fn tempfile_in_memory() -> Result<File, LaunchError> {
+    crate::sys::executable::memory_file("seccomp")
+        .map(File::from)
+        .map_err(failed)
+}
+
+fn failed(error: impl std::fmt::Display) -> LaunchError {
+    LaunchError::Seccomp(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::launch::defaults;
+
+    #[test]
+    fn the_default_profile_compiles_once() {
+        let compiler = Compiler::default();
+        let capabilities = defaults::capabilities(&[], &[]).unwrap();
+        let first = compiler.compile(&defaults::seccomp(&capabilities)).unwrap();
+        let second = compiler.compile(&defaults::seccomp(&capabilities)).unwrap();
+        assert!(Arc::ptr_eq(&first, &second));
+        assert_eq!((first.len() - 4) % INSTRUCTION_SIZE, 0);
+    }
+
+    #[test]
+    fn every_action_and_operator_is_known_or_refused() {
+        let profile = |action: &str, operator: &str| {
+            let text = format!(
+                r#"{{"defaultAction":"SCMP_ACT_LOG","syscalls":[{{"names":["read"],
+                "action":"{action}","args":[{{"index":0,"value":1,"op":"{operator}"}}]}}]}}"#
+            );
+            serde_json::from_str::<LinuxSeccomp>(&text).unwrap()
+        };
+        for action in [
+            "KILL",
+            "KILL_THREAD",
+            "KILL_PROCESS",
+            "TRAP",
+            "ERRNO",
+            "TRACE",
+            "ALLOW",
+        ] {
+            let action = format!("SCMP_ACT_{action}");
+            for operator in ["NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ"] {
+                let operator = format!("SCMP_CMP_{operator}");
+                compile(&profile(&action, &operator)).unwrap();
+            }
+        }
+        assert!(compile(&profile("SCMP_ACT_NOTIFY", "SCMP_CMP_EQ")).is_err());
+    }
+}

@@ -1,0 +1,190 @@
+//! The root file system and what is bound into it, as mounts that are attached to nothing: the
+//! host's mount namespace never sees them.
+
+use std::fs::{self, File};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use oci_spec::runtime::{LinuxNamespaceType, Mount, Spec};
+
+use crate::launch::error::{Step, reason};
+use crate::launch::mount_options::MountOptions;
+use crate::launch::namespaces::is_bind;
+use crate::launch::{Rootfs, StartFailure};
+use crate::sys::mount::{self, Attributes, Change, FsContext, PropagationType};
+use crate::sys::process;
+
+/// open(2): a place, not its content.
+const O_PATH: i32 = 0o10_000_000;
+
+/// Mounts the container's root.
+pub(super) fn open(rootfs: &Rootfs, scratch: &Path) -> Result<OwnedFd, StartFailure> {
+    match rootfs {
+        Rootfs::Directory(path) => {
+            let what = || format!("cannot use {} as root", path.display());
+            let tree = mount::clone_path(path, true).step(what)?;
+            let private = Change {
+                propagation: Some(PropagationType::Private),
+                ..Change::default()
+            };
+            mount::change(tree.as_fd(), private, true).step(what)?;
+            Ok(tree)
+        }
+        Rootfs::Overlay {
+            lower,
+            upper,
+            work,
+            options,
+        } => Layers::open(lower, upper, work, options)?.mount(scratch),
+    }
+}
+
+/// The layers of an overlay, held open. The kernel is given `/proc/self/fd/N` for each: however
+/// long the paths and however many the layers, all fit.
+#[derive(Debug)]
+struct Layers<'a> {
+    lower: Vec<OwnedFd>,
+    upper: OwnedFd,
+    work: OwnedFd,
+    options: &'a [String],
+}
+
+impl<'a> Layers<'a> {
+    fn open(
+        lower: &[impl AsRef<Path>],
+        upper: &Path,
+        work: &Path,
+        options: &'a [String],
+    ) -> Result<Self, StartFailure> {
+        let open = |path: &Path| {
+            fs::OpenOptions::new()
+                .read(true)
+                .custom_flags(O_PATH)
+                .open(path)
+                .map(OwnedFd::from)
+                .step(|| format!("cannot open layer {}", path.display()))
+        };
+        Ok(Self {
+            lower: lower
+                .iter()
+                .map(|path| open(path.as_ref()))
+                .collect::<Result<_, _>>()?,
+            upper: open(upper)?,
+            work: open(work)?,
+            options,
+        })
+    }
+
+    fn mount(&self, scratch: &Path) -> Result<OwnedFd, StartFailure> {
+        match self.mount_detached() {
+            // Before Linux 6.8 layers cannot be given one by one.
+            Err(error) if error.raw_os_error() == Some(EINVAL) => self.mount_aside(scratch),
+            other => other.step(|| "cannot mount the root".to_owned()),
+        }
+    }
+
+    fn mount_detached(&self) -> std::io::Result<OwnedFd> {
+        let context = FsContext::open("overlay")?;
+        context.set_string("source", b"overlay")?;
+        for layer in &self.lower {
+            context.set_string("lowerdir+", place(layer).as_bytes())?;
+        }
+        context.set_string("upperdir", place(&self.upper).as_bytes())?;
+        context.set_string("workdir", place(&self.work).as_bytes())?;
+        for option in self.options {
+            match option.split_once('=') {
+                Some((key, value)) => context.set_string(key, value.as_bytes())?,
+                None => context.set_flag(option)?,
+            }
+        }
+        context.mount(Attributes::default())
+    }
+
+    /// Mounts with mount(2) in a namespace of its own, takes a copy, and comes back: when that
+    /// namespace goes, so does everything in it but the copy.
+    fn mount_aside(&self, scratch: &Path) -> Result<OwnedFd, StartFailure> {
+        const NEW_MOUNT: i32 = LinuxNamespaceType::Mount as i32;
+        let what = || "cannot mount the root".to_owned();
+        let home = File::open("/proc/self/ns/mnt").step(what)?;
+        process::leave_namespace(NEW_MOUNT).step(what)?;
+        let lower: Vec<String> = self.lower.iter().map(place).collect();
+        let mut options = format!(
+            "lowerdir={},upperdir={},workdir={}",
+            lower.join(":"),
+            place(&self.upper),
+            place(&self.work)
+        );
+        for option in self.options {
+            options.push(',');
+            options.push_str(option);
+        }
+        let tree = mount::make_all_private()
+            .and_then(|()| mount::mount_at("overlay", scratch, options.as_bytes()))
+            .and_then(|()| mount::clone_path(scratch, false))
+            .step(what);
+        process::join_namespace(home.as_fd(), NEW_MOUNT)
+            .step(|| "cannot come back to the host's mounts".to_owned())?;
+        tree
+    }
+}
+
+const EINVAL: i32 = 22;
+
+fn place(fd: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", fd.as_raw_fd())
+}
+
+/// For each mount of the specification that binds something: that, with its flags.
+pub(super) fn open_sources(spec: &Spec) -> Result<Vec<Option<OwnedFd>>, StartFailure> {
+    let mounts = spec.mounts().iter().flatten();
+    mounts
+        .map(|mount| {
+            if is_bind(mount) {
+                open_source(mount).map(Some)
+            } else {
+                Ok(None)
+            }
+        })
+        .collect()
+}
+
+fn open_source(wanted: &Mount) -> Result<OwnedFd, StartFailure> {
+    let Some(source) = wanted.source() else {
+        return Err(StartFailure::setup(format!(
+            "the bind mount at {} has no source",
+            wanted.destination().display()
+        )));
+    };
+    let what = || {
+        format!(
+            "error mounting {:?} to rootfs at {:?}",
+            source.display().to_string(),
+            wanted.destination().display().to_string()
+        )
+    };
+    let options = MountOptions::parse(wanted.options().as_deref().unwrap_or_default());
+    if let Some((key, _)) = options.data.first() {
+        return Err(StartFailure::setup(format!(
+            "{}: unknown option {key}",
+            what()
+        )));
+    }
+    let tree = mount::clone_path(source, options.bind.unwrap_or(true))
+        .map_err(|error| StartFailure::setup(format!("{}: {}", what(), reason(&error))))?;
+    let (propagation, everywhere) = options
+        .propagation
+        .unwrap_or((PropagationType::Private, true));
+    let with = |propagation| Change {
+        propagation: Some(propagation),
+        ..Change::default()
+    };
+    mount::change(tree.as_fd(), with(propagation), everywhere).step(what)?;
+    if MountOptions::changes_anything(&options.change) {
+        mount::change(tree.as_fd(), options.change, false).step(what)?;
+    }
+    if MountOptions::changes_anything(&options.recursive) {
+        mount::change(tree.as_fd(), options.recursive, true).step(what)?;
+    }
+    Ok(tree)
+}

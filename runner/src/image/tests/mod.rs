@@ -1,6 +1,7 @@
 //! The store against a registry: what arrives, what stays behind when something goes wrong, and
 //! what a restart finds. They need root, as unpacking does.
 
+mod distribution;
 mod podman;
 mod registry;
 

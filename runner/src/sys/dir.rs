@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{self, AtFlags, OFlag, OpenHow, ResolveFlag};
-use nix::sys::stat::{self, FchmodatFlags, FileStat, Mode, SFlag, UtimensatFlags};
+pub use nix::sys::stat::FileStat;
+use nix::sys::stat::{self, FchmodatFlags, Mode, SFlag, UtimensatFlags};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{self, Gid, Uid, UnlinkatFlags};
 
@@ -184,15 +185,12 @@ impl Directory {
         )?)
     }
 
-    /// Sets the permission bits of `name`, which must not be a symbolic link (chmod follows).
+    /// Sets the permission bits of `name` itself; fails on a symbolic link, even on one that was
+    /// put there in this moment.
     pub fn set_mode(&self, name: &CStr, mode: u32) -> io::Result<()> {
         let mode = Mode::from_bits_truncate(mode);
-        Ok(stat::fchmodat(
-            &self.0,
-            name,
-            mode,
-            FchmodatFlags::FollowSymlink,
-        )?)
+        let flags = FchmodatFlags::NoFollowSymlink;
+        Ok(stat::fchmodat(&self.0, name, mode, flags)?)
     }
 
     /// Sets access and modification time of `name` itself.

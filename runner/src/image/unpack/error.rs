@@ -20,6 +20,12 @@ pub enum UnpackError {
     TooLarge { limit: u64 },
     #[error("the layer has more than the limit of {limit} entries")]
     TooManyEntries { limit: u64 },
+    #[error("{}", kind_mismatch(.name, *.is_directory))]
+    KindMismatch {
+        name: String,
+        /// What stands there already.
+        is_directory: bool,
+    },
     #[error("decompress")]
     Decompress(#[source] io::Error),
     /// Whoever wanted the layer went away.
@@ -32,6 +38,15 @@ pub enum UnpackError {
         #[source]
         source: io::Error,
     },
+}
+
+/// Docker's words.
+fn kind_mismatch(name: &str, is_directory: bool) -> String {
+    if is_directory {
+        format!("cannot overwrite directory {name:?} with non-directory {name:?}")
+    } else {
+        format!("cannot overwrite non-directory {name:?} with directory {name:?}")
+    }
 }
 
 impl UnpackError {

@@ -22,12 +22,12 @@ mod stream;
 pub(super) mod tests;
 mod tree;
 
-use std::io::{BufRead, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use archive::Archive;
-use hythe_oci::{Algorithm, Digest, DigestHasher};
-use tree::Tree;
+use hythe_oci::{Algorithm, Digest, DigestHasher, compression};
+use tree::{Purpose, Tree};
 
 use crate::sys::dir::Directory;
 
@@ -76,13 +76,38 @@ pub fn unpack<R: BufRead>(
         name: target.display().to_string(),
         source,
     })?;
+    read_all(input, Tree::new(root, Purpose::Layer, limits))
+}
+
+fn read_all<R: BufRead>(input: R, mut tree: Tree) -> Result<Unpacked, UnpackError> {
     let mut archive = Archive::new(input);
-    let mut tree = Tree::new(root, limits);
     while let Some(entry) = archive.next_entry()? {
         tree.put(&entry, &mut archive)?;
     }
     archive.finish()?;
     tree.finish()
+}
+
+/// How files are put among others that are there already (`docker cp`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Merge {
+    /// Refuse to replace a directory by something else, or the other way round.
+    pub keep_kinds: bool,
+    /// Whom everything is to belong to; `None` is whom the archive says.
+    pub owner: Option<(u32, u32)>,
+}
+
+/// Unpacks an archive, compressed or not, among the files of a tree that others may be using.
+/// No link in the tree leads out of `root`, whatever is done to it meanwhile. Blocking.
+pub fn unpack_files(
+    packed: impl Read + Send,
+    root: Directory,
+    merge: Merge,
+) -> Result<Unpacked, UnpackError> {
+    let limits = Limits::default();
+    let content = compression::decoder(BufReader::new(packed)).map_err(UnpackError::from_input)?;
+    let tree = Tree::new(root, Purpose::Files(merge), limits);
+    read_all(BufReader::new(content), tree)
 }
 
 /// Unpacks a layer as a registry has it, compressed in any way that layers are; also returns the

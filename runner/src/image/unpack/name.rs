@@ -50,7 +50,7 @@ pub(super) fn lossy(name: &[u8]) -> String {
     String::from_utf8_lossy(name).into_owned()
 }
 
-fn bad(name: &[u8], reason: &str) -> UnpackError {
+pub(super) fn bad(name: &[u8], reason: &str) -> UnpackError {
     UnpackError::BadEntry {
         name: lossy(name),
         reason: reason.to_owned(),
@@ -85,7 +85,27 @@ pub(super) fn c_string(name: &[u8], part: &[u8]) -> Result<CString, UnpackError>
     CString::new(part).map_err(|_| bad(name, "it names something with a NUL byte"))
 }
 
-/// Parses the name of an entry.
+/// Parses the name of an entry of an archive in which every name is just a name.
+pub(super) fn parse_plain(name: &[u8]) -> Result<Target, UnpackError> {
+    let components = clean(name)?;
+    match components.split_last() {
+        None if name.is_empty() => Err(bad(name, "the name is empty")),
+        None => Ok(Target::Root),
+        Some((&last, parents)) => Ok(Target::Object(Place {
+            parent: parent(name, parents)?,
+            name: c_string(name, last)?,
+        })),
+    }
+}
+
+fn parent(name: &[u8], parents: &[&[u8]]) -> Result<Option<CString>, UnpackError> {
+    match parents {
+        [] => Ok(None),
+        parents => Ok(Some(c_string(name, &parents.join(&b'/'))?)),
+    }
+}
+
+/// Parses the name of an entry of a layer.
 pub(super) fn parse(name: &[u8]) -> Result<Target, UnpackError> {
     let components = clean(name)?;
     let Some((&last, parents)) = components.split_last() else {
@@ -95,10 +115,7 @@ pub(super) fn parse(name: &[u8]) -> Result<Target, UnpackError> {
             Ok(Target::Root)
         };
     };
-    let parent = match parents {
-        [] => None,
-        parents => Some(c_string(name, &parents.join(&b'/'))?),
-    };
+    let parent = parent(name, parents)?;
     let is_bookkeeping = |part: &&[u8]| part.starts_with(AUFS);
     if parents.iter().any(is_bookkeeping) || (is_bookkeeping(&last) && last != OPAQUE) {
         return Ok(Target::Bookkeeping);
@@ -166,6 +183,21 @@ mod tests {
         ];
         for (name, expected) in table {
             assert_eq!(parse(name.as_bytes()).unwrap(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn plain_names_know_no_whiteouts() {
+        for (name, expected) in [
+            ("d/.wh.x", Target::Object(place("d", ".wh.x"))),
+            (".wh..wh..opq", Target::Object(place("", ".wh..wh..opq"))),
+            ("/a/../b", Target::Object(place("", "b"))),
+            ("./", Target::Root),
+        ] {
+            assert_eq!(parse_plain(name.as_bytes()).unwrap(), expected, "{name}");
+        }
+        for name in ["", "../x", "a/../../x", "a\0b"] {
+            assert!(parse_plain(name.as_bytes()).is_err(), "{name}");
         }
     }
 

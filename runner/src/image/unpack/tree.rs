@@ -12,7 +12,7 @@ use std::os::unix::fs::FileExt as _;
 use super::archive::{Archive, Entry, EntryKind};
 use super::name::{self, Place, Target, lossy};
 use super::sparse::Sparse;
-use super::{Limits, UnpackError, Unpacked};
+use super::{Limits, Merge, UnpackError, Unpacked};
 use crate::sys::dir::{Directory, FileTime, Kind, Node};
 use crate::sys::file;
 
@@ -31,12 +31,22 @@ const IMPLIED_MODE: u32 = 0o755;
 #[derive(Debug)]
 pub(super) struct Tree {
     root: Directory,
+    purpose: Purpose,
     limits: Limits,
     /// Parents by cleaned path, each a prefix of the next: archives go depth first.
     parents: Vec<(CString, Directory)>,
     /// Set at the end, because making things in a directory moves its time.
     directory_times: Vec<(Place, FileTime)>,
     unpacked: Unpacked,
+}
+
+/// What the directory is.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Purpose {
+    /// A layer of an overlay: whiteouts become what the kernel takes for them.
+    Layer,
+    /// Files that are used as they are: a name that looks like a whiteout is just a name.
+    Files(Merge),
 }
 
 /// Names what failed, for `map_err`.
@@ -49,9 +59,10 @@ fn at<'a>(doing: &'static str, place: &'a Place) -> impl Fn(io::Error) -> Unpack
 }
 
 impl Tree {
-    pub(super) fn new(root: Directory, limits: Limits) -> Self {
+    pub(super) fn new(root: Directory, purpose: Purpose, limits: Limits) -> Self {
         Self {
             root,
+            purpose,
             limits,
             parents: Vec::new(),
             directory_times: Vec::new(),
@@ -70,13 +81,18 @@ impl Tree {
             let limit = self.limits.layer_entries;
             return Err(UnpackError::TooManyEntries { limit });
         }
-        let place = match name::parse(&entry.name)? {
+        let target = match self.purpose {
+            Purpose::Layer => name::parse(&entry.name)?,
+            Purpose::Files(_) => name::parse_plain(&entry.name)?,
+        };
+        let place = match target {
             // Docker leaves the root of an image as it made it, mode 0755, and so do we.
             Target::Root | Target::Bookkeeping => return Ok(()),
             Target::Whiteout(place) => return self.put_whiteout(&place),
             Target::Opaque(directory) => return self.put_opaque(directory.as_deref()),
             Target::Object(place) => place,
         };
+        self.check_kind(&place, &entry.kind)?;
         match &entry.kind {
             EntryKind::File { size_bytes, sparse } => {
                 self.count(*size_bytes)?;
@@ -112,6 +128,38 @@ impl Tree {
             }
         }
         Ok(self.unpacked)
+    }
+
+    /// Whether what stands in an entry's place may be replaced by it.
+    fn check_kind(&mut self, place: &Place, kind: &EntryKind) -> Result<(), UnpackError> {
+        let Purpose::Files(Merge {
+            keep_kinds: true, ..
+        }) = self.purpose
+        else {
+            return Ok(());
+        };
+        let parent = self.parent(place.parent.as_deref())?;
+        let there = parent.kind(&place.name).map_err(at("look at", place))?;
+        let makes_directory = matches!(kind, EntryKind::Directory);
+        match there {
+            Some(there) if (there == Kind::Directory) != makes_directory => {
+                Err(UnpackError::KindMismatch {
+                    name: place.to_string(),
+                    is_directory: there == Kind::Directory,
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whom an entry belongs to.
+    fn owner(&self, entry: &Entry) -> (u32, u32) {
+        match self.purpose {
+            Purpose::Files(Merge {
+                owner: Some(owner), ..
+            }) => owner,
+            Purpose::Layer | Purpose::Files(_) => (entry.uid, entry.gid),
+        }
     }
 
     fn count(&mut self, size_bytes: u64) -> Result<(), UnpackError> {
@@ -151,7 +199,13 @@ impl Tree {
         entry_name: &[u8],
         target: &[u8],
     ) -> Result<(), UnpackError> {
-        let target = name::parse_hard_link(entry_name, target)?;
+        let target = match self.purpose {
+            Purpose::Layer => name::parse_hard_link(entry_name, target)?,
+            Purpose::Files(_) => match name::parse_plain(target)? {
+                Target::Object(place) => place,
+                _ => return Err(name::bad(entry_name, "the hard link's target is no file")),
+            },
+        };
         let link = at("find the target of the hard link", place);
         let dir = match &target.parent {
             Some(parent) => self.root.open_in_root(parent).map_err(&link)?,
@@ -228,7 +282,8 @@ impl Tree {
         place: &Place,
         entry: &Entry,
     ) -> Result<(), UnpackError> {
-        file::set_owner(file, entry.uid, entry.gid).map_err(at("set the owner of", place))?;
+        let (uid, gid) = self.owner(entry);
+        file::set_owner(file, uid, gid).map_err(at("set the owner of", place))?;
         file::set_mode(file, entry.mode).map_err(at("set the mode of", place))?;
         self.unpacked.skipped_xattrs +=
             set_xattrs(entry, |key, value| file::set_xattr(file, key, value))
@@ -237,10 +292,11 @@ impl Tree {
     }
 
     fn finish_object(&mut self, place: &Place, entry: &Entry) -> Result<(), UnpackError> {
+        let (uid, gid) = self.owner(entry);
         let parent = self.parent(place.parent.as_deref())?;
         let name = &place.name;
         parent
-            .set_owner(name, entry.uid, entry.gid)
+            .set_owner(name, uid, gid)
             .map_err(at("set the owner of", place))?;
         // A symbolic link has no mode, and chmod would follow it.
         if !matches!(entry.kind, EntryKind::Symlink { .. }) {
@@ -260,6 +316,9 @@ impl Tree {
     }
 
     /// The directory at a cleaned path, made if it is not there; `None` is the root.
+    ///
+    /// Open ones are kept: where others write in the tree meanwhile, a directory that they moved
+    /// is still one of the tree's.
     fn parent(&mut self, path: Option<&CStr>) -> Result<&Directory, UnpackError> {
         let Some(path) = path else {
             return Ok(&self.root);

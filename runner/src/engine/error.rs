@@ -54,10 +54,6 @@ impl EngineError {
         Self::NotFound(format!("No such image: {name}"))
     }
 
-    pub(crate) fn no_such_network(name: impl std::fmt::Display) -> Self {
-        Self::NotFound(format!("network {name} not found"))
-    }
-
     pub(crate) fn no_such_volume(name: impl std::fmt::Display) -> Self {
         Self::NotFound(format!("get {name}: no such volume"))
     }

@@ -18,6 +18,7 @@ mod backoff;
 mod cell;
 mod change;
 mod create;
+mod diff;
 mod endpoints;
 mod exit;
 mod health;

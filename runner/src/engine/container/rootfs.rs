@@ -28,6 +28,21 @@ pub(super) fn mount(snapshot: &Snapshot) -> io::Result<Directory> {
     Directory::at(overlay.mount(Attributes::default())?)
 }
 
+/// Mounts what a snapshot stands on, without what was written to it. Blocking.
+pub(super) fn mount_image(snapshot: &Snapshot) -> io::Result<Directory> {
+    match snapshot.lower.as_slice() {
+        // An overlay takes no fewer than two layers when none is writable.
+        [only] => Directory::open(only),
+        layers => {
+            let overlay = FsContext::open("overlay")?;
+            for lower in layers {
+                overlay.set_string("lowerdir+", lower.as_os_str().as_bytes())?;
+            }
+            Directory::at(overlay.mount(Attributes::READ_ONLY)?)
+        }
+    }
+}
+
 /// A place in a container: a root that nothing leads out of, and a path below it.
 #[derive(Debug)]
 pub(super) struct Place {

@@ -1,0 +1,233 @@
+//! Files become a tar archive, as they are: owners, modes, times, links, attributes.
+
+use std::collections::HashMap;
+use std::ffi::{CStr, OsStr};
+use std::io::{self, Read as _, Write};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use tar::{Builder, EntryType, Header};
+
+use super::path::Found;
+use crate::sys::dir::{Directory, FileStat, Kind, Node, kind_of};
+
+/// Everything below a directory, without the directory itself.
+pub(super) fn pack_content(root: &Directory, writer: &mut dyn Write) -> io::Result<()> {
+    let mut packer = Packer::new(writer);
+    packer.put_content(root, Path::new(""))?;
+    packer.finish()
+}
+
+/// One object and what is below it.
+pub(super) fn pack_object(found: &Found, writer: &mut dyn Write) -> io::Result<()> {
+    let mut packer = Packer::new(writer);
+    packer.put(&found.parent, &found.name, &found.archive_name)?;
+    packer.finish()
+}
+
+struct Packer<'a> {
+    builder: Builder<&'a mut dyn Write>,
+    /// Where a file with several names was packed first.
+    first_names: HashMap<(u64, u64), PathBuf>,
+}
+
+impl<'a> Packer<'a> {
+    fn new(writer: &'a mut dyn Write) -> Self {
+        Self {
+            builder: Builder::new(writer),
+            first_names: HashMap::new(),
+        }
+    }
+
+    fn finish(mut self) -> io::Result<()> {
+        self.builder.finish()
+    }
+
+    fn put_content(&mut self, directory: &Directory, path: &Path) -> io::Result<()> {
+        for name in directory.names()? {
+            let below = path.join(OsStr::from_bytes(name.to_bytes()));
+            self.put(directory, &name, &below)?;
+        }
+        Ok(())
+    }
+
+    /// What has gone since its name was read is left out.
+    fn put(&mut self, parent: &Directory, name: &CStr, path: &Path) -> io::Result<()> {
+        let Some(stat) = parent.stat(name)? else {
+            return Ok(());
+        };
+        let mut header = header(&stat)?;
+        let kind = kind_of(&stat);
+        if kind == Kind::Socket {
+            return Ok(());
+        }
+        if stat.st_nlink > 1 && kind != Kind::Directory {
+            if let Some(first) = self.first_names.get(&(stat.st_dev, stat.st_ino)) {
+                header.set_entry_type(EntryType::Link);
+                header.set_size(0);
+                return self.builder.append_link(&mut header, path, first);
+            }
+            self.first_names
+                .insert((stat.st_dev, stat.st_ino), path.to_owned());
+        }
+        self.put_attributes(parent, name)?;
+        match kind {
+            Kind::File { .. } => self.put_file(parent, name, (header, path)),
+            Kind::Directory => {
+                header.set_entry_type(EntryType::Directory);
+                let mut with_slash = path.as_os_str().to_owned();
+                with_slash.push("/");
+                self.builder
+                    .append_data(&mut header, with_slash, io::empty())?;
+                self.put_content(&parent.open_child(name)?, path)
+            }
+            Kind::Symlink => {
+                header.set_entry_type(EntryType::Symlink);
+                let target = parent.read_link(name)?;
+                self.builder.append_link(&mut header, path, target)
+            }
+            Kind::Node(node) => {
+                set_node(&mut header, node)?;
+                self.builder.append_data(&mut header, path, io::empty())
+            }
+            Kind::Socket => Ok(()),
+        }
+    }
+
+    /// The header says how long the file was when it was opened; one that shrinks meanwhile is
+    /// filled up with zeros, one that grows is cut.
+    fn put_file(
+        &mut self,
+        parent: &Directory,
+        name: &CStr,
+        (mut header, path): (Header, &Path),
+    ) -> io::Result<()> {
+        let file = parent.open_file(name)?;
+        let size = file.metadata()?.len();
+        header.set_entry_type(EntryType::Regular);
+        header.set_size(size);
+        let content = file.chain(io::repeat(0)).take(size);
+        self.builder.append_data(&mut header, path, content)
+    }
+
+    fn put_attributes(&mut self, parent: &Directory, name: &CStr) -> io::Result<()> {
+        let attributes: Vec<(String, Vec<u8>)> = match parent.xattrs(name) {
+            Ok(found) => found
+                .into_iter()
+                .filter(|(key, _)| is_packed(key.as_bytes()))
+                .map(|(key, value)| (format!("SCHILY.xattr.{}", key.to_string_lossy()), value))
+                .collect(),
+            // Not every file system has them.
+            Err(_) => Vec::new(),
+        };
+        if attributes.is_empty() {
+            return Ok(());
+        }
+        let attributes = attributes
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_slice()));
+        self.builder.append_pax_extensions(attributes)
+    }
+}
+
+/// Docker's choice: capabilities, and what programs put there themselves.
+fn is_packed(key: &[u8]) -> bool {
+    key == b"security.capability" || key.starts_with(b"user.")
+}
+
+fn header(stat: &FileStat) -> io::Result<Header> {
+    let mut header = Header::new_gnu();
+    header.set_mode(stat.st_mode & 0o7777);
+    header.set_uid(stat.st_uid.into());
+    header.set_gid(stat.st_gid.into());
+    header.set_mtime(u64::try_from(stat.st_mtime).unwrap_or(0));
+    header.set_size(0);
+    Ok(header)
+}
+
+fn set_node(header: &mut Header, node: Node) -> io::Result<()> {
+    let (kind, major, minor) = match node {
+        Node::Fifo => (EntryType::Fifo, 0, 0),
+        Node::Char { major, minor } => (EntryType::Char, major, minor),
+        Node::Block { major, minor } => (EntryType::Block, major, minor),
+    };
+    header.set_entry_type(kind);
+    let number = |part: u64| u32::try_from(part).map_err(io::Error::other);
+    header.set_device_major(number(major)?)?;
+    header.set_device_minor(number(minor)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt as _, symlink};
+
+    use super::*;
+    use crate::image::unpack::{Merge, unpack_files};
+
+    #[test]
+    fn what_is_packed_unpacks_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        let deep = from.join("a").join("d".repeat(200));
+        fs::create_dir_all(&deep).unwrap();
+        fs::create_dir(&to).unwrap();
+        fs::write(deep.join("f"), vec![7; 100_000]).unwrap();
+        fs::hard_link(deep.join("f"), from.join("second")).unwrap();
+        symlink("x".repeat(150), from.join("link")).unwrap();
+        fs::write(from.join(".wh.name"), "just a name").unwrap();
+        let mut archive = Vec::new();
+        pack_content(&Directory::open(&from).unwrap(), &mut archive).unwrap();
+        let root = Directory::open(&to).unwrap();
+        unpack_files(archive.as_slice(), root, Merge::default()).unwrap();
+        let copy = to.join("a").join("d".repeat(200)).join("f");
+        assert_eq!(fs::read(&copy).unwrap(), vec![7; 100_000]);
+        let inode = |path: &Path| fs::metadata(path).unwrap().ino();
+        assert_eq!(inode(&copy), inode(&to.join("second")));
+        assert_eq!(
+            fs::read_link(to.join("link")).unwrap(),
+            Path::new(&"x".repeat(150))
+        );
+        assert!(to.join(".wh.name").exists());
+    }
+
+    #[test]
+    fn links_in_the_target_lead_nowhere_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let (outside, to) = (dir.path().join("outside"), dir.path().join("to"));
+        fs::create_dir(&outside).unwrap();
+        fs::create_dir(&to).unwrap();
+        symlink(&outside, to.join("link")).unwrap();
+        let mut builder = Builder::new(Vec::new());
+        let mut header = Header::new_gnu();
+        header.set_size(1);
+        header.set_mode(0o644);
+        builder
+            .append_data(&mut header, "link/f", &b"x"[..])
+            .unwrap();
+        let archive = builder.into_inner().unwrap();
+        let root = Directory::open(&to).unwrap();
+        // It means a path inside of `to`, which is made or fails; never `outside`.
+        drop(unpack_files(archive.as_slice(), root, Merge::default()));
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn kinds_are_kept_when_asked() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("d")).unwrap();
+        let mut builder = Builder::new(Vec::new());
+        let mut header = Header::new_gnu();
+        header.set_size(1);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, "d", &b"x"[..]).unwrap();
+        let archive = builder.into_inner().unwrap();
+        let root = Directory::open(dir.path()).unwrap();
+        let keep = Merge {
+            keep_kinds: true,
+            owner: None,
+        };
+        let error = unpack_files(archive.as_slice(), root, keep).unwrap_err();
+        assert!(error.to_string().starts_with("cannot overwrite directory"));
+    }
+}

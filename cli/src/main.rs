@@ -22,6 +22,11 @@ mod values;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Before anything is read or allocated for people: this process holds a container.
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|mode| mode == "shim") {
+        return hythe_runner::shim_main(words);
+    }
     let outcome = arguments::parse().and_then(run);
     match outcome {
         Ok(code) => ExitCode::from(code),

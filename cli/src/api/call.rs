@@ -15,7 +15,6 @@ use serde::Serialize;
 use url::form_urlencoded;
 
 use super::{Address, ApiError};
-use crate::values::InvalidValue;
 
 /// What travels with a request: nothing, one JSON value, or a stream such as a build context.
 pub(super) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
@@ -182,19 +181,13 @@ pub(crate) fn segment(text: &str) -> String {
 pub(crate) struct Filters(BTreeMap<String, BTreeSet<String>>);
 
 impl Filters {
-    /// Reads what the user gave; mistakes are told in docker's words.
-    pub(crate) fn parse(said: &[String]) -> Result<Self, InvalidValue> {
+    /// The pairs that the user gave.
+    pub(crate) fn new(said: &[(String, String)]) -> Self {
         let mut filters = Self::default();
-        for filter in said {
-            let (key, value) = filter.split_once('=').ok_or_else(|| {
-                InvalidValue::new(format!(
-                    "invalid argument \"{filter}\" for \"-f, --filter\" flag: \
-                     invalid filter '{filter}'"
-                ))
-            })?;
-            filters.add(key.trim().to_lowercase(), value.trim());
+        for (key, value) in said {
+            filters.add(key, value);
         }
-        Ok(filters)
+        filters
     }
 
     pub(crate) fn add(&mut self, key: impl Into<String>, value: impl Into<String>) {
@@ -254,16 +247,16 @@ mod tests {
     #[test]
     fn filters_are_sets() {
         let said = [
-            "label=a=b",
-            "status=exited",
-            "status=created",
-            "status=exited",
-        ];
-        let filters = Filters::parse(&said.map(str::to_owned)).unwrap();
+            ("label", "a=b"),
+            ("status", "exited"),
+            ("status", "created"),
+            ("status", "exited"),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let filters = Filters::new(&said);
         assert_eq!(
             filters.to_json(),
             r#"{"label":{"a=b":true},"status":{"created":true,"exited":true}}"#
         );
-        assert!(Filters::parse(&["nothing".to_owned()]).is_err());
     }
 }

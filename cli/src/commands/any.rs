@@ -159,5 +159,12 @@ fn render(template: &Template, json: &str) -> anyhow::Result<String> {
     {
         object.entry("ID").or_insert(id);
     }
+    // Absent without a health check, but there for who asks whether it is.
+    if let Some(state) = data
+        .get_mut("State")
+        .and_then(|state| state.as_object_mut())
+    {
+        state.entry("Health").or_insert(serde_json::Value::Null);
+    }
     template.render(&gotmpl::to_value(&data)?)
 }

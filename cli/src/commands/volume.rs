@@ -58,8 +58,8 @@ pub(crate) struct CreateArguments {
 #[derive(Debug, Args)]
 pub(crate) struct ListArguments {
     /// Show only volumes that match
-    #[arg(long, short, value_name = "KEY=VALUE")]
-    filter: Vec<String>,
+    #[arg(long, short, value_name = "KEY=VALUE", value_parser = values::parse_filter)]
+    filter: Vec<(String, String)>,
     /// table, json, a Go template, or `table TEMPLATE`
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
@@ -74,8 +74,8 @@ pub(crate) struct PruneArguments {
     #[arg(long, short)]
     all: bool,
     /// Remove only volumes that match
-    #[arg(long, value_name = "KEY=VALUE")]
-    filter: Vec<String>,
+    #[arg(long, value_name = "KEY=VALUE", value_parser = values::parse_filter)]
+    filter: Vec<(String, String)>,
     /// Do not ask for confirmation
     #[arg(long, short)]
     force: bool,
@@ -145,7 +145,7 @@ async fn list(api: &Api, arguments: &ListArguments) -> Outcome {
         format => format,
     };
     let listing = Listing::parse(format, TABLE)?;
-    let call = Call::get("/volumes").filters(&Filters::parse(&arguments.filter)?);
+    let call = Call::get("/volumes").filters(&Filters::new(&arguments.filter));
     let volumes: Volumes = api.json(call).await?;
     let mut volumes = volumes.volumes.unwrap_or_default();
     volumes.sort_by(|one, other| one.name.cmp(&other.name));
@@ -175,7 +175,7 @@ async fn remove(api: &Api, arguments: &RemoveArguments) -> Outcome {
 }
 
 async fn prune_asking(api: &Api, arguments: &PruneArguments) -> Outcome {
-    let filters = Filters::parse(&arguments.filter)?;
+    let filters = Filters::new(&arguments.filter);
     let question = if arguments.all {
         "WARNING! This will remove all local volumes not used by at least one container."
     } else {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use gotmpl::{TemplateError, Value};
 
-use super::{Template, align};
+use super::{LIST_WIDTH, Template, align};
 
 /// A field that rows have: its name in templates, and its heading in tables.
 pub(crate) type Field = (&'static str, &'static str);
@@ -72,8 +72,10 @@ impl Listing {
                 None => (format, false),
             },
         };
+        // A shell makes these hard to type, so they may be written.
+        let template = template.replace("\\t", "\t").replace("\\n", "\n");
         Ok(Self {
-            template: Template::parse(template)?,
+            template: Template::parse(&template)?,
             table,
         })
     }
@@ -84,30 +86,38 @@ impl Listing {
         fields: &[Field],
         rows: impl IntoIterator<Item = Row>,
     ) -> anyhow::Result<String> {
+        // Also where no headings are shown: a field that does not exist is a mistake, rows or not.
+        let headings = self.template.render(&headings(fields))?;
         let mut lines = String::new();
         if self.table {
-            let headings = fields.iter().fold(Row::default(), |row, (name, heading)| {
-                row.with(name, *heading)
-            });
-            // A label's heading is its name, as far as it can be told.
-            let mut headings = headings;
-            headings.fields.insert(
-                "Label".into(),
-                Value::Function(Arc::new(|arguments: &[Value]| {
-                    let name = arguments.first().map(Value::to_string).unwrap_or_default();
-                    let last = name.rsplit('.').next().unwrap_or_default().to_owned();
-                    Ok(last.into())
-                })),
-            );
-            lines.push_str(&self.template.render(&headings.into_value())?);
+            lines.push_str(&headings);
             lines.push('\n');
         }
         for row in rows {
             lines.push_str(&self.template.render(&row.into_value())?);
             lines.push('\n');
         }
-        Ok(if self.table { align(&lines) } else { lines })
+        Ok(if self.table {
+            align(&lines, LIST_WIDTH)
+        } else {
+            lines
+        })
     }
+}
+
+/// The row of headings. A label's heading is its name, as far as it can be told.
+fn headings(fields: &[Field]) -> Value {
+    let mut row = fields.iter().fold(Row::default(), |row, (name, heading)| {
+        row.with(name, *heading)
+    });
+    let label = |arguments: &[Value]| {
+        let name = arguments.first().map(Value::to_string).unwrap_or_default();
+        let last = name.rsplit('.').next().unwrap_or_default().to_owned();
+        Ok(last.into())
+    };
+    row.fields
+        .insert("Label".into(), Value::Function(Arc::new(label)));
+    row.into_value()
 }
 
 #[cfg(test)]
@@ -154,6 +164,12 @@ mod tests {
         for (format, expected) in cases {
             assert_eq!(rendered(format), expected, "{format:?}");
         }
+    }
+
+    #[test]
+    fn an_unknown_field_is_a_mistake_in_an_empty_list_too() {
+        let listing = Listing::parse(Some("{{.Nope}}"), "").unwrap();
+        assert!(listing.render(FIELDS, []).is_err());
     }
 
     #[test]

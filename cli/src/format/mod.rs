@@ -13,5 +13,5 @@ pub(crate) use human::{
 };
 pub(crate) use indent::indented;
 pub(crate) use listing::{Field, Listing, Row};
-pub(crate) use table::align;
+pub(crate) use table::{LIST_WIDTH, align};
 pub(crate) use template::Template;

@@ -1,17 +1,17 @@
-//! Columns of text, aligned as docker aligns them: at least ten characters wide, three apart,
-//! the last one as it is.
+//! Columns of text, aligned as docker aligns them: three apart, the last one as it is.
 
-const MIN_WIDTH: usize = 10;
+/// What columns of lists are wide at least.
+pub(crate) const LIST_WIDTH: usize = 10;
 const PADDING: usize = 3;
 
-/// Turns tab-separated lines into aligned ones. Every line ends with a newline.
-pub(crate) fn align(text: &str) -> String {
+/// Turns tab-separated lines into aligned ones of at least `min_width` characters a column. Every line ends with a newline.
+pub(crate) fn align(text: &str, min_width: usize) -> String {
     let rows: Vec<Vec<&str>> = text
         .lines()
         .map(|line| line.split('\t').collect())
         .collect();
     let n_columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let mut widths = vec![MIN_WIDTH; n_columns];
+    let mut widths = vec![min_width; n_columns];
     for row in &rows {
         // A row's last cell ends no column.
         for (width, cell) in widths.iter_mut().zip(&row[..row.len() - 1]) {
@@ -39,11 +39,14 @@ mod tests {
     #[test]
     fn columns() {
         assert_eq!(
-            align("CONTAINER ID\tIMAGE\tNAMES\n0123456789ab\tü\tweb"),
+            align(
+                "CONTAINER ID\tIMAGE\tNAMES\n0123456789ab\tü\tweb",
+                LIST_WIDTH
+            ),
             "CONTAINER ID   IMAGE     NAMES\n0123456789ab   ü         web\n"
         );
-        assert_eq!(align(""), "");
-        assert_eq!(align("only"), "only\n");
-        assert_eq!(align("a\tb\nc"), "a         b\nc\n");
+        assert_eq!(align("", LIST_WIDTH), "");
+        assert_eq!(align("only", LIST_WIDTH), "only\n");
+        assert_eq!(align("a\tb\nc", LIST_WIDTH), "a         b\nc\n");
     }
 }

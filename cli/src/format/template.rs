@@ -16,9 +16,8 @@ impl std::fmt::Debug for Template {
 }
 
 impl Template {
-    /// Parses the text; `\t` and `\n` in it mean what they say.
     pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
-        let text = call_methods(&text.replace("\\t", "\t").replace("\\n", "\n"));
+        let text = call_methods(text);
         let template = with_functions(gotmpl::Template::new(""))
             .missing_key(MissingKey::Error)
             .parse(&text)
@@ -175,7 +174,7 @@ mod tests {
         let cases = [
             ("{{.Id}}", "abc"),
             ("{{.State.Running}}", "true"),
-            ("{{.State.Pid}}\\n", "42\n"),
+            ("{{.State.Pid}}\\n", "42\\n"),
             (
                 "{{json .State}}",
                 r#"{"Pid":42,"Running":true,"Status":"running"}"#,

@@ -72,7 +72,8 @@ pub(crate) fn run(arguments: UpArguments) -> Outcome {
     })?;
     let said = Said {
         socket: Some(arguments.socket),
-        data: Some(arguments.data.join("agent")),
+        // As the two have it when they run on their own: the registry inside the agent's folder.
+        data: Some(arguments.data),
         ..arguments.engine.into_said()?
     };
     let agent = AgentConfig::load(said, arguments.agent_config.as_deref())?;

@@ -5,6 +5,7 @@ mod bytes;
 mod cpus;
 mod device;
 mod duration;
+mod filter;
 mod key_value;
 mod moment;
 mod mount;
@@ -20,6 +21,7 @@ pub(crate) use device::{
     parse_device, parse_rate_bytes, parse_rate_operations, parse_weight_device,
 };
 pub(crate) use duration::parse_duration;
+pub(crate) use filter::parse_filter;
 pub(crate) use key_value::{environment, labels, pairs};
 pub(crate) use moment::parse_moment;
 pub(crate) use mount::parse_mount;

@@ -5,7 +5,8 @@ use clap::Args;
 
 use crate::api::{Api, Call};
 use crate::commands::for_each;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome, say};
+use crate::output;
 
 #[derive(Debug, Args)]
 pub(crate) struct NamesArguments {
@@ -95,22 +96,27 @@ pub(super) async fn kill(api: &Api, arguments: &KillArguments) -> Outcome {
 }
 
 pub(super) async fn remove(api: &Api, arguments: &RemoveArguments) -> Outcome {
-    for_each(&arguments.containers, async |name| {
+    let mut failed = false;
+    for name in &arguments.containers {
         let name = name.trim_start_matches('/');
         let call = Call::delete(super::path(name, ""))
             .flag("force", arguments.force)
             .flag("link", arguments.link)
             .flag("v", arguments.volumes);
         match api.status(call).await {
-            // Being gone already is what force is for.
-            Err(error) if arguments.force && error.is_not_found() => {
-                crate::failure::say(&error.into());
-                Ok(())
+            Ok(_) => output::line(name)?,
+            Err(error) => {
+                // Being gone already is what force is for.
+                failed |= !(arguments.force && error.is_not_found());
+                say(&error.into());
             }
-            removed => Ok(removed.map(drop)?),
         }
-    })
-    .await
+    }
+    if failed {
+        Err(Failure::silent(1))
+    } else {
+        Ok(0)
+    }
 }
 
 pub(super) async fn rename(api: &Api, arguments: &RenameArguments) -> Outcome {

@@ -49,8 +49,8 @@ pub(crate) struct ListArguments {
     #[arg(long, short)]
     all: bool,
     /// Show only containers that match
-    #[arg(long, short, value_name = "KEY=VALUE")]
-    filter: Vec<String>,
+    #[arg(long, short, value_name = "KEY=VALUE", value_parser = values::parse_filter)]
+    filter: Vec<(String, String)>,
     /// table, json, a Go template, or `table TEMPLATE`
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
@@ -150,7 +150,7 @@ pub(crate) async fn run(api: &Api, arguments: &ListArguments) -> Outcome {
         .flag("all", arguments.all)
         .flag("size", size)
         .query_option("limit", (limit > 0).then_some(limit))
-        .filters(&Filters::parse(&arguments.filter)?);
+        .filters(&Filters::new(&arguments.filter));
     let containers: Vec<Listed> = api.json(call).await?;
     let now = Timestamp::now();
     let rows = containers

@@ -8,12 +8,13 @@ use crate::commands::confirmed;
 use crate::failure::Outcome;
 use crate::format::decimal_size;
 use crate::output;
+use crate::values;
 
 #[derive(Debug, Args)]
 pub(crate) struct PruneArguments {
     /// Remove only containers that match
-    #[arg(long, value_name = "KEY=VALUE")]
-    filter: Vec<String>,
+    #[arg(long, value_name = "KEY=VALUE", value_parser = values::parse_filter)]
+    filter: Vec<(String, String)>,
     /// Do not ask for confirmation
     #[arg(long, short)]
     force: bool,
@@ -29,7 +30,7 @@ pub(in super::super) struct Pruned {
 }
 
 pub(super) async fn run(api: &Api, arguments: &PruneArguments) -> Outcome {
-    let filters = Filters::parse(&arguments.filter)?;
+    let filters = Filters::new(&arguments.filter);
     if !confirmed(
         arguments.force,
         "WARNING! This will remove all stopped containers.",

@@ -8,6 +8,9 @@ use crate::failure::Outcome;
 use crate::format::align;
 use crate::output;
 
+/// ps has wider columns than lists have.
+const COLUMN_WIDTH: usize = 20;
+
 #[derive(Debug, Args)]
 pub(crate) struct TopArguments {
     #[arg(value_name = "CONTAINER")]
@@ -38,6 +41,6 @@ pub(super) async fn run(api: &Api, arguments: &TopArguments) -> Outcome {
         text.push_str(&process.join("\t"));
         text.push('\n');
     }
-    output::print(&align(&text))?;
+    output::print(&align(&text, COLUMN_WIDTH))?;
     Ok(0)
 }

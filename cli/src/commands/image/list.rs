@@ -10,6 +10,7 @@ use crate::api::{Api, Call, Filters};
 use crate::failure::Outcome;
 use crate::format::{Field, Listing, Row, created_at, decimal_size, duration_ago, short_id};
 use crate::output;
+use crate::values;
 
 const TABLE: &str = "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
 const DIGEST_TABLE: &str =
@@ -44,8 +45,8 @@ pub(crate) struct ListArguments {
     #[arg(long)]
     digests: bool,
     /// Show only images that match
-    #[arg(long, short, value_name = "KEY=VALUE")]
-    filter: Vec<String>,
+    #[arg(long, short, value_name = "KEY=VALUE", value_parser = values::parse_filter)]
+    filter: Vec<(String, String)>,
     /// table, json, a Go template, or `table TEMPLATE`
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
@@ -94,7 +95,7 @@ pub(crate) async fn run(api: &Api, arguments: &ListArguments) -> Outcome {
         TABLE
     };
     let listing = Listing::parse(format, table)?;
-    let mut filters = Filters::parse(&arguments.filter)?;
+    let mut filters = Filters::new(&arguments.filter);
     if let Some(repository) = &arguments.repository {
         filters.add("reference", repository);
     }

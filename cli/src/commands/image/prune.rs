@@ -9,6 +9,7 @@ use crate::commands::confirmed;
 use crate::failure::Outcome;
 use crate::format::decimal_size;
 use crate::output;
+use crate::values;
 
 #[derive(Debug, Args)]
 pub(crate) struct PruneArguments {
@@ -16,8 +17,8 @@ pub(crate) struct PruneArguments {
     #[arg(long, short)]
     all: bool,
     /// Remove only images that match
-    #[arg(long, value_name = "KEY=VALUE")]
-    filter: Vec<String>,
+    #[arg(long, value_name = "KEY=VALUE", value_parser = values::parse_filter)]
+    filter: Vec<(String, String)>,
     /// Do not ask for confirmation
     #[arg(long, short)]
     force: bool,
@@ -29,8 +30,8 @@ pub(crate) struct CachePruneArguments {
     #[arg(long, short)]
     all: bool,
     /// Remove only what matches
-    #[arg(long, value_name = "KEY=VALUE")]
-    filter: Vec<String>,
+    #[arg(long, value_name = "KEY=VALUE", value_parser = values::parse_filter)]
+    filter: Vec<(String, String)>,
     /// Do not ask for confirmation
     #[arg(long, short)]
     force: bool,
@@ -53,7 +54,7 @@ struct PrunedCache {
 }
 
 pub(super) async fn run(api: &Api, arguments: &PruneArguments) -> Outcome {
-    let filters = Filters::parse(&arguments.filter)?;
+    let filters = Filters::new(&arguments.filter);
     let question = if arguments.all {
         "WARNING! This will remove all images without at least one container associated to them."
     } else {
@@ -88,7 +89,7 @@ pub(in super::super) async fn prune(
 }
 
 pub(super) async fn run_cache(api: &Api, arguments: &CachePruneArguments) -> Outcome {
-    let filters = Filters::parse(&arguments.filter)?;
+    let filters = Filters::new(&arguments.filter);
     let question = if arguments.all {
         "WARNING! This will remove all build cache."
     } else {

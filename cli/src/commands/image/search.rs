@@ -8,6 +8,7 @@ use crate::credentials;
 use crate::failure::Outcome;
 use crate::format::{Field, Listing, Row, truncated};
 use crate::output;
+use crate::values;
 
 const TABLE: &str = "{{.Name}}\t{{.Description}}\t{{.StarCount}}\t{{.IsOfficial}}";
 
@@ -25,8 +26,8 @@ const DESCRIPTION_LENGTH: usize = 45;
 #[derive(Debug, Args)]
 pub(crate) struct SearchArguments {
     /// Show only images that match, such as stars=3 or is-official=true
-    #[arg(long, short, value_name = "KEY=VALUE")]
-    filter: Vec<String>,
+    #[arg(long, short, value_name = "KEY=VALUE", value_parser = values::parse_filter)]
+    filter: Vec<(String, String)>,
     /// table, json, a Go template, or `table TEMPLATE`
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
@@ -63,7 +64,7 @@ pub(super) async fn run(api: &Api, arguments: &SearchArguments) -> Outcome {
     let call = Call::get("/images/search")
         .query("term", &arguments.term)
         .query_option("limit", arguments.limit)
-        .filters(&Filters::parse(&arguments.filter)?)
+        .filters(&Filters::new(&arguments.filter))
         .header("x-registry-auth", credentials::header_for(host)?);
     let found: Vec<Found> = api.json(call).await?;
     let rows = found.iter().map(|found| row(found, arguments.no_trunc));

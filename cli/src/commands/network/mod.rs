@@ -13,6 +13,7 @@ use crate::api::{Api, Call, Filters, segment};
 use crate::failure::Outcome;
 use crate::format::{Field, Listing, Row, short_id};
 use crate::output;
+use crate::values;
 
 const TABLE: &str = "{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}";
 
@@ -51,8 +52,8 @@ pub(crate) enum NetworkCommand {
 #[derive(Debug, Args)]
 pub(crate) struct ListArguments {
     /// Show only networks that match
-    #[arg(long, short, value_name = "KEY=VALUE")]
-    filter: Vec<String>,
+    #[arg(long, short, value_name = "KEY=VALUE", value_parser = values::parse_filter)]
+    filter: Vec<(String, String)>,
     /// table, json, a Go template, or `table TEMPLATE`
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
@@ -67,8 +68,8 @@ pub(crate) struct ListArguments {
 #[derive(Debug, Args)]
 pub(crate) struct PruneArguments {
     /// Remove only networks that match
-    #[arg(long, value_name = "KEY=VALUE")]
-    filter: Vec<String>,
+    #[arg(long, value_name = "KEY=VALUE", value_parser = values::parse_filter)]
+    filter: Vec<(String, String)>,
     /// Do not ask for confirmation
     #[arg(long, short)]
     force: bool,
@@ -126,7 +127,7 @@ async fn list(api: &Api, arguments: &ListArguments) -> Outcome {
         format => format,
     };
     let listing = Listing::parse(format, TABLE)?;
-    let call = Call::get("/networks").filters(&Filters::parse(&arguments.filter)?);
+    let call = Call::get("/networks").filters(&Filters::new(&arguments.filter));
     let mut networks: Vec<Network> = api.json(call).await?;
     networks.sort_by(|one, other| one.name.cmp(&other.name));
     let rows = networks.iter().map(|network| {
@@ -164,7 +165,7 @@ async fn remove(api: &Api, arguments: &RemoveArguments) -> Outcome {
 }
 
 async fn prune_asking(api: &Api, arguments: &PruneArguments) -> Outcome {
-    let filters = Filters::parse(&arguments.filter)?;
+    let filters = Filters::new(&arguments.filter);
     if !confirmed(
         arguments.force,
         "WARNING! This will remove all custom networks not used by at least one container.",

@@ -18,8 +18,8 @@ use crate::values;
 #[derive(Debug, Args)]
 pub(crate) struct EventsArguments {
     /// Show only events that match
-    #[arg(long, short, value_name = "KEY=VALUE")]
-    filter: Vec<String>,
+    #[arg(long, short, value_name = "KEY=VALUE", value_parser = values::parse_filter)]
+    filter: Vec<(String, String)>,
     /// json, or a Go template
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
@@ -68,7 +68,7 @@ pub(super) async fn run(api: &Api, arguments: &EventsArguments) -> Outcome {
     let call = Call::get("/events")
         .query_option("since", moment(&arguments.since)?)
         .query_option("until", moment(&arguments.until)?)
-        .filters(&Filters::parse(&arguments.filter)?);
+        .filters(&Filters::new(&arguments.filter));
     let mut events = api.json_lines(call).await?;
     while let Some(event) = events.next::<Value>().await? {
         let text = match &template {
@@ -109,6 +109,7 @@ fn line(event: &Event, zone: &TimeZone) -> String {
                 .to_zoned(zone.clone())
                 .strftime("%Y-%m-%dT%H:%M:%S.%9f%:z")
                 .to_string()
+                .replace("+00:00", "Z")
         })
         .unwrap_or_default();
     let attributes: Vec<String> = event
@@ -141,7 +142,7 @@ mod tests {
         .unwrap();
         assert_eq!(
             line(&event, &TimeZone::UTC),
-            "2023-11-14T22:13:20.123456789+00:00 container start 0123 (image=nginx, name=web)"
+            "2023-11-14T22:13:20.123456789Z container start 0123 (image=nginx, name=web)"
         );
     }
 }

@@ -7,6 +7,7 @@ use crate::commands::{confirmed, container, image, network, volume};
 use crate::failure::Outcome;
 use crate::format::decimal_size;
 use crate::output;
+use crate::values;
 
 #[derive(Debug, Args)]
 pub(crate) struct PruneArguments {
@@ -14,8 +15,8 @@ pub(crate) struct PruneArguments {
     #[arg(long, short)]
     all: bool,
     /// Remove only what matches
-    #[arg(long, value_name = "KEY=VALUE")]
-    filter: Vec<String>,
+    #[arg(long, value_name = "KEY=VALUE", value_parser = values::parse_filter)]
+    filter: Vec<(String, String)>,
     /// Do not ask for confirmation
     #[arg(long, short)]
     force: bool,
@@ -25,7 +26,7 @@ pub(crate) struct PruneArguments {
 }
 
 pub(super) async fn run(api: &Api, arguments: &PruneArguments) -> Outcome {
-    let filters = Filters::parse(&arguments.filter)?;
+    let filters = Filters::new(&arguments.filter);
     if arguments.volumes && filters.contains("until") {
         return Err(
             anyhow::anyhow!("the \"until\" filter is not supported with \"--volumes\"").into(),

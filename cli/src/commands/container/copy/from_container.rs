@@ -101,14 +101,16 @@ impl Target {
 }
 
 fn unpack_into(folder: &Path, reader: impl Read, keep_owners: bool) -> anyhow::Result<u64> {
-    let mut archive = tar::Archive::new(reader);
+    let mut counted = Counted {
+        inner: reader,
+        n_bytes: 0,
+    };
+    let mut archive = tar::Archive::new(&mut counted);
     archive.set_preserve_permissions(true);
     archive.set_preserve_ownerships(keep_owners);
     archive.set_preserve_mtime(true);
-    let mut n_bytes = 0;
     for entry in archive.entries()? {
         let mut entry = entry?;
-        n_bytes += entry.size();
         let name = entry.path()?.display().to_string();
         // Refuses names that lead out of the folder, be it by dots or by links.
         let unpacked = entry
@@ -119,7 +121,21 @@ fn unpack_into(folder: &Path, reader: impl Read, keep_owners: bool) -> anyhow::R
             "refusing to unpack {name} outside of the destination"
         );
     }
-    Ok(n_bytes)
+    Ok(counted.n_bytes)
+}
+
+/// Counts what passes through it.
+struct Counted<R> {
+    inner: R,
+    n_bytes: u64,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n_bytes = self.inner.read(buffer)?;
+        self.n_bytes += n_bytes as u64;
+        Ok(n_bytes)
+    }
 }
 
 #[cfg(test)]
@@ -147,7 +163,7 @@ mod tests {
         let n_bytes = target
             .unpack(&archive(&[("old", b"text")])[..], false)
             .unwrap();
-        assert_eq!(n_bytes, 4);
+        assert!(n_bytes >= 1024);
         assert_eq!(std::fs::read(folder.path().join("new")).unwrap(), b"text");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }

@@ -3,7 +3,7 @@
 //! | module | words |
 //! | --- | --- |
 //! | [`digest`] | `Digest`, its hasher, and the three digests an image has |
-//! | [`reference`] | `RepositoryName`, `Tag`, `Reference`, `ImageReference` |
+//! | [`mod@reference`] | `RepositoryName`, `Tag`, `Reference`, `ImageReference` |
 //! | [`media_type`] | media types of manifests, configurations and layers |
 //! | [`platform`] | `Platform`, and which of several fits |
 //! | [`manifest`] | `Manifest`, `Descriptor` |

@@ -1,4 +1,4 @@
-//! `WWW-Authenticate`, RFC 9110 section 11.6.1, as registries use it.
+//! `WWW-Authenticate`, RFC 9110 section 11.6.1, as registries use it. Pure: `auth` answers it.
 
 use std::collections::BTreeMap;
 

@@ -1,14 +1,12 @@
 //! Blobs on their way in: taken up again where a connection broke, and verified at the end.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use http::{HeaderValue, Method, StatusCode, header};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
-use super::repository::{Access, Ask};
+use super::request::{Access, Ask, backoff};
 use super::{ClientError, RemoteRepository};
 use crate::digest::DigestHasher;
 use crate::manifest::Descriptor;
@@ -32,16 +30,6 @@ impl std::fmt::Debug for BlobStream {
 }
 
 impl RemoteRepository {
-    /// Whether the repository has the blob (end-2).
-    pub async fn has_blob(&self, descriptor: &Descriptor) -> Result<bool, ClientError> {
-        let ask = Ask::new(Method::HEAD, blob_path(descriptor), Access::Pull);
-        match self.pull(&ask, &self.blob_words(descriptor)).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.is_not_found() => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Opens a blob from `offset` on (end-2). A registry that knows no ranges starts at 0, which
     /// the answer says.
     pub async fn open_blob(
@@ -50,7 +38,8 @@ impl RemoteRepository {
         offset: u64,
     ) -> Result<BlobStream, ClientError> {
         let what = self.blob_words(descriptor);
-        let mut ask = Ask::new(Method::GET, blob_path(descriptor), Access::Pull);
+        let path = format!("blobs/{}", descriptor.digest);
+        let mut ask = Ask::new(Method::GET, path, Access::Pull);
         if offset > 0 {
             let range = HeaderValue::from_str(&format!("bytes={offset}-"));
             ask.headers
@@ -63,8 +52,8 @@ impl RemoteRepository {
                 .get(header::CONTENT_RANGE)
                 .and_then(range_start);
             if start != Some(offset) {
-                let reason = "it sent another range than it was asked for".to_owned();
-                return Err(ClientError::BadAnswer { what, reason });
+                let reason = "it sent another range than it was asked for";
+                return Err(ClientError::bad_answer(&what, reason));
             }
             offset
         } else {
@@ -111,7 +100,7 @@ impl RemoteRepository {
                 return Err(failure);
             }
             tracing::debug!(%what, offset, error = %failure, "taking the download up again");
-            tokio::time::sleep(Duration::from_millis(100 << fruitless)).await;
+            tokio::time::sleep(backoff(fruitless)).await;
         }
         if offset != descriptor.size {
             return Err(ClientError::WrongSize {
@@ -170,7 +159,10 @@ impl Part<'_> {
         while let Some(chunk) = stream.bytes.next().await {
             let mut chunk = match chunk {
                 Ok(chunk) => chunk,
-                Err(error) => return Ok(Some(ClientError::unreachable(self.what, error))),
+                Err(error) => {
+                    let broken = ClientError::unreachable(self.what.to_owned(), error);
+                    return Ok(Some(broken));
+                }
             };
             let known = usize::try_from(skip).unwrap_or(usize::MAX).min(chunk.len());
             let chunk = chunk.split_off(known);
@@ -197,10 +189,6 @@ impl Part<'_> {
         }
         Ok(None)
     }
-}
-
-fn blob_path(descriptor: &Descriptor) -> String {
-    format!("blobs/{}", descriptor.digest)
 }
 
 /// The first number of `bytes 100-199/300`.

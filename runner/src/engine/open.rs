@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
-use hythe_oci::client::{Client, ClientConfig};
+use hythe_oci::client::{Client, ClientConfig, ClientError};
 use jiff::Timestamp;
 
 use super::container::{Container, Record, Table, Verb};
@@ -58,6 +58,8 @@ pub enum OpenError {
     Network(#[from] NetworkError),
     #[error("registry mirror {0:?} is no URL")]
     Mirror(String),
+    #[error("cannot use the settings of registries")]
+    Registries(#[from] ClientError),
 }
 
 fn disk(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> OpenError {
@@ -332,7 +334,7 @@ fn registry_client(settings: &RegistrySettings) -> Result<Client, OpenError> {
         insecure_registries: settings.insecure.clone(),
         mirrors: BTreeMap::from([("docker.io".to_owned(), mirrors)]),
         ..ClientConfig::default()
-    }))
+    })?)
 }
 
 fn image_options(settings: &EngineSettings, paths: &Paths) -> ImageOptions {

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::StreamExt as _;
-use futures_util::stream::{self, BoxStream, TryStreamExt as _};
-use hythe_oci::client::{Credentials, RemoteRepository};
+use futures_util::stream::{self, TryStreamExt as _};
+use hythe_oci::client::{BlobContent, Credentials, RemoteRepository};
 use hythe_oci::{Descriptor, ImageReference, Manifest, ManifestDigest, Reference, RepositoryName};
 use tokio_util::io::ReaderStream;
 
@@ -177,9 +176,7 @@ impl Inner {
         } else if mount(push, blob).await? {
             LayerProgress::Mounted
         } else {
-            let content = self
-                .read_blob(blob, push.progress.clone(), is_layer)
-                .await?;
+            let content = || self.read_blob(blob, push.progress.clone(), is_layer);
             let uploaded = push.repository.upload_blob(blob, content).await;
             uploaded.map_err(LayerError::Upload)?;
             LayerProgress::Pushed
@@ -190,17 +187,20 @@ impl Inner {
         Ok(())
     }
 
-    async fn read_blob(
-        self: &Arc<Self>,
+    /// The blob from its start; an upload that is tried again reads it again.
+    fn read_blob(
+        &self,
         blob: &Descriptor,
         progress: ProgressSender,
         is_layer: bool,
-    ) -> Result<BoxStream<'static, std::io::Result<Bytes>>, LayerError> {
-        let file = tokio::fs::File::open(self.layout.blob(&blob.digest)).await;
-        let file = file.map_err(LayerError::disk("open the blob"))?;
+    ) -> BlobContent {
+        let file = tokio::fs::File::open(self.layout.blob(&blob.digest));
+        let chunks = stream::once(file)
+            .map_ok(|file| ReaderStream::with_capacity(file, READ_BYTES))
+            .try_flatten();
         let (layer, total_bytes) = (blob.digest.clone(), blob.size);
         let mut current_bytes = 0;
-        let chunks = ReaderStream::with_capacity(file, READ_BYTES).inspect(move |chunk| {
+        let watched = chunks.inspect(move |chunk| {
             if let (Ok(chunk), true) = (chunk, is_layer) {
                 current_bytes += chunk.len() as u64;
                 progress.percentage(
@@ -212,7 +212,7 @@ impl Inner {
                 );
             }
         });
-        Ok(chunks.boxed())
+        watched.boxed()
     }
 }
 

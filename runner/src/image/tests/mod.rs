@@ -34,9 +34,8 @@ fn options(root: &Path) -> ImageOptions {
 }
 
 async fn open(root: &Path) -> ImageStore {
-    ImageStore::open(options(root), Client::new(ClientConfig::default()))
-        .await
-        .unwrap()
+    let client = Client::new(ClientConfig::default()).unwrap();
+    ImageStore::open(options(root), client).await.unwrap()
 }
 
 impl Ground {

@@ -4,7 +4,8 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,10 @@ use hythe_oci::{
     Descriptor, Digest, DigestHasher, ImageReference, Manifest, Reference, media_type,
 };
 
+/// A certificate of a server, and one of an authority, which `openssl req -x509` makes unasked.
+const SERVER: &str = "CA:FALSE";
+const AUTHORITY: &str = "CA:TRUE";
+
 /// `robot:s3cret`, made by htpasswd.
 const HTPASSWD: &str = "robot:$2b$04$CLptmjKwbKOYJ5GSexfh6.6BPm1g3Ayv2hgGBMPevBbGcFKEmsSxq\n";
 
@@ -25,7 +30,7 @@ const HTPASSWD: &str = "robot:$2b$04$CLptmjKwbKOYJ5GSexfh6.6BPm1g3Ayv2hgGBMPevBb
 struct DockerRegistry {
     process: Child,
     host: String,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Drop for DockerRegistry {
@@ -36,19 +41,36 @@ impl Drop for DockerRegistry {
 }
 
 impl DockerRegistry {
-    /// `None` where the program is not installed.
+    /// Plain http on loopback. `None`, and a line that says so, where it is not installed.
     fn start() -> Option<Self> {
+        Self::start_at(Ipv4Addr::LOCALHOST.into(), None)
+    }
+
+    /// https with a certificate that vouches for itself, made with these `constraints`.
+    #[expect(
+        clippy::print_stdout,
+        reason = "a test that does nothing has to say so"
+    )]
+    fn start_at(address: IpAddr, constraints: Option<&str>) -> Option<Self> {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let free = TcpListener::bind((address, 0)).unwrap();
         let host = free.local_addr().unwrap().to_string();
         drop(free);
         fs::write(path("htpasswd"), HTPASSWD).unwrap();
+        let tls = if let Some(constraints) = constraints {
+            make_certificate(directory.path(), address, constraints);
+            let [certificate, key] = [path("tls.crt"), path("tls.key")];
+            let [certificate, key] = [certificate.display(), key.display()];
+            format!(", tls: {{certificate: {certificate}, key: {key}}}")
+        } else {
+            String::new()
+        };
         let config = format!(
             "version: 0.1\n\
              log: {{level: error}}\n\
              storage: {{filesystem: {{rootdirectory: {}}}}}\n\
-             http: {{addr: {host}}}\n\
+             http: {{addr: '{host}'{tls}}}\n\
              auth: {{htpasswd: {{realm: r, path: {}}}}}\n",
             path("data").display(),
             path("htpasswd").display(),
@@ -62,7 +84,10 @@ impl DockerRegistry {
             .spawn();
         let mut process = match started {
             Ok(process) => process,
-            Err(error) if error.kind() == ErrorKind::NotFound => return None,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                println!("SKIPPED: docker-registry is not installed (apt-get install it)");
+                return None;
+            }
             Err(error) => panic!("docker-registry: {error}"),
         };
         let deadline = Instant::now() + Duration::from_secs(20);
@@ -79,15 +104,82 @@ impl DockerRegistry {
         Some(Self {
             process,
             host,
-            _directory: directory,
+            directory,
         })
     }
 
-    fn repository(&self, name: &str, credentials: Credentials) -> RemoteRepository {
-        let image = ImageReference::parse(&format!("{}/{name}", self.host), "docker.io").unwrap();
-        let client = Client::new(ClientConfig::default()).unwrap();
-        client.repository(&image, credentials)
+    /// A directory in docker's layout by which the registry's certificate is trusted.
+    fn vouch(&self) -> PathBuf {
+        let certificates = self.directory.path().join("certs.d");
+        let for_host = certificates.join(&self.host);
+        fs::create_dir_all(&for_host).unwrap();
+        fs::copy(
+            self.directory.path().join("tls.crt"),
+            for_host.join("ca.crt"),
+        )
+        .unwrap();
+        certificates
     }
+
+    fn repository(&self, name: &str, credentials: Credentials) -> RemoteRepository {
+        self.repository_for(ClientConfig::default(), name, credentials)
+    }
+
+    fn repository_for(
+        &self,
+        config: ClientConfig,
+        name: &str,
+        credentials: Credentials,
+    ) -> RemoteRepository {
+        let image = ImageReference::parse(&format!("{}/{name}", self.host), "docker.io").unwrap();
+        Client::new(config).unwrap().repository(&image, credentials)
+    }
+}
+
+/// Makes `tls.crt`, which nobody but itself vouches for, and `tls.key`.
+fn make_certificate(directory: &Path, address: IpAddr, constraints: &str) {
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-nodes",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+        ])
+        .args([
+            "-days",
+            "2",
+            "-subj",
+            "/CN=hythe-test",
+            "-keyout",
+            "tls.key",
+            "-out",
+            "tls.crt",
+        ])
+        .arg("-addext")
+        .arg(format!("subjectAltName=IP:{address}"))
+        .args([
+            "-addext",
+            &format!("basicConstraints=critical,{constraints}"),
+        ])
+        .current_dir(directory)
+        .output()
+        .unwrap_or_else(|error| panic!("openssl: {error}"));
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+}
+
+/// An address of this machine that is not loopback. Nothing is sent.
+fn own_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
+    let address = socket.local_addr().unwrap().ip();
+    (!address.is_loopback() && !address.is_unspecified()).then_some(address)
 }
 
 fn robot() -> Credentials {
@@ -159,7 +251,6 @@ async fn download(repository: &RemoteRepository, descriptor: &Descriptor, known:
 #[tokio::test]
 async fn what_is_pushed_comes_back() {
     let Some(registry) = DockerRegistry::start() else {
-        println!("SKIPPED: docker-registry is not installed (apt-get install docker-registry)");
         return;
     };
     let repository = registry.repository("team/app", robot());
@@ -199,7 +290,6 @@ async fn what_is_pushed_comes_back() {
 #[tokio::test]
 async fn what_is_wrong_is_refused_in_words() {
     let Some(registry) = DockerRegistry::start() else {
-        println!("SKIPPED: docker-registry is not installed (apt-get install docker-registry)");
         return;
     };
     let repository = registry.repository("team/app", robot());
@@ -232,4 +322,73 @@ async fn what_is_wrong_is_refused_in_words() {
         assert!(matches!(error, ClientError::Unauthorized { .. }), "{error}");
         client.login(&registry.host, &robot()).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn on_this_machine_nobody_needs_to_vouch() {
+    let Some(registry) = DockerRegistry::start_at(Ipv4Addr::LOCALHOST.into(), Some(AUTHORITY))
+    else {
+        return;
+    };
+    let repository = registry.repository("team/app", robot());
+    let manifest = push(&repository, &vec![7; 2_000_000], &["1"]).await;
+    let reference: Reference = "1".parse().unwrap();
+    let fetched = repository.get_manifest(&reference).await.unwrap();
+    assert_eq!(fetched.bytes, manifest);
+}
+
+#[tokio::test]
+async fn elsewhere_somebody_vouches_or_a_setting_says_otherwise() {
+    let Some(address) = own_address() else {
+        println!("SKIPPED: this machine has no address but loopback");
+        return;
+    };
+    let Some(registry) = DockerRegistry::start_at(address, Some(SERVER)) else {
+        return;
+    };
+    let reference: Reference = "1".parse().unwrap();
+    let with = |config| registry.repository_for(config, "team/app", robot());
+
+    let error = with(ClientConfig::default())
+        .get_manifest(&reference)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
+    assert!(error.to_string().contains("certificate"), "{error}");
+
+    let certificates = registry.vouch();
+    let vouched = with(ClientConfig {
+        certificate_directories: vec![certificates],
+        ..ClientConfig::default()
+    });
+    let manifest = push(&vouched, &vec![9; 1_000_000], &["1"]).await;
+
+    for insecure in [registry.host.clone(), format!("{address}/32")] {
+        let told = with(ClientConfig {
+            insecure_registries: vec![insecure],
+            ..ClientConfig::default()
+        });
+        assert_eq!(told.get_manifest(&reference).await.unwrap().bytes, manifest);
+    }
+}
+
+#[tokio::test]
+async fn an_authority_in_a_servers_place_is_explained() {
+    let Some(address) = own_address() else {
+        println!("SKIPPED: this machine has no address but loopback");
+        return;
+    };
+    let Some(registry) = DockerRegistry::start_at(address, Some(AUTHORITY)) else {
+        return;
+    };
+    let config = ClientConfig {
+        certificate_directories: vec![registry.vouch()],
+        ..ClientConfig::default()
+    };
+    let repository = registry.repository_for(config, "team/app", robot());
+    let error = repository.list_tags().await.unwrap_err();
+    assert!(
+        error.to_string().contains("basicConstraints=CA:FALSE"),
+        "{error}"
+    );
 }

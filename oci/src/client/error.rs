@@ -95,6 +95,11 @@ impl ClientError {
         }
         if source.is_timeout() {
             "no answer in time".clone_into(&mut reason);
+        } else if reason.contains("CaUsedAsEndEntity") {
+            // What `openssl req -x509` makes unless told otherwise; other clients let it pass.
+            "its certificate is that of an authority, not of a server: \
+             make one with basicConstraints=CA:FALSE, or sign one with it"
+                .clone_into(&mut reason);
         }
         Self::Unreachable {
             what,

@@ -24,6 +24,8 @@ mod listen;
 mod networks;
 mod request;
 mod router;
+#[cfg(test)]
+mod router_tests;
 mod serve;
 mod stream;
 mod system;

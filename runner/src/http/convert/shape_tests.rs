@@ -26,43 +26,6 @@ fn now() -> jiff::Timestamp {
 /// The container that the recordings are of: `--network none`, a volume, a bind, two tmpfs, a
 /// health check.
 fn container() -> ContainerView {
-    let mount = |kind, source: &str, destination: &str| MountView {
-        kind,
-        name: if kind == MountKind::Volume {
-            "vol1"
-        } else {
-            ""
-        }
-        .to_owned(),
-        source: source.into(),
-        destination: destination.to_owned(),
-        driver: if kind == MountKind::Volume {
-            "local"
-        } else {
-            ""
-        }
-        .to_owned(),
-        read_write: true,
-        propagation: None,
-    };
-    let tmpfs = |target: &str, form| MountSpec {
-        source: MountSource::Tmpfs {
-            size_bytes: Some(1 << 20),
-            mode: None,
-            options: Vec::new(),
-        },
-        target: target.to_owned(),
-        read_only: false,
-        propagation: None,
-        non_recursive: false,
-        form,
-    };
-    let probe = HealthProbe {
-        started_at: now(),
-        ended_at: now(),
-        exit_code: 0,
-        output: String::new(),
-    };
     ContainerView {
         id: ContainerId::random(),
         name: "web".parse().unwrap(),
@@ -74,26 +37,13 @@ fn container() -> ContainerView {
         started_at: Some(now()),
         finished_at: None,
         config: config(),
-        host: HostConfig {
-            network_mode: NetworkMode::None,
-            mounts: vec![
-                tmpfs("/run", MountForm::Short),
-                tmpfs("/tt", MountForm::Long),
-            ],
-            masked_paths: Some(vec!["/proc/kcore".to_owned()]),
-            readonly_paths: Some(vec!["/proc/sys".to_owned()]),
-            ..HostConfig::default()
-        },
+        host: host(),
         image_id: "sha256:ab".to_owned(),
         path: "sh".to_owned(),
         args: vec!["-c".to_owned(), "echo hi".to_owned()],
         platform: "linux/amd64".to_owned(),
         restart_count: 0,
-        health: Some(Health {
-            status: HealthStatus::Healthy,
-            failing_streak: 0,
-            log: vec![probe],
-        }),
+        health: Some(health()),
         mounts: vec![
             mount(MountKind::Volume, "/v/vol1", "/data"),
             mount(MountKind::Bind, "/tmp", "/t"),
@@ -111,6 +61,57 @@ fn container() -> ContainerView {
             writable_bytes: 1,
             rootfs_bytes: 2,
         }),
+    }
+}
+
+fn host() -> HostConfig {
+    let tmpfs = |target: &str, form| MountSpec {
+        source: MountSource::Tmpfs {
+            size_bytes: Some(1 << 20),
+            mode: None,
+            options: Vec::new(),
+        },
+        target: target.to_owned(),
+        read_only: false,
+        propagation: None,
+        non_recursive: false,
+        form,
+    };
+    HostConfig {
+        network_mode: NetworkMode::None,
+        mounts: vec![
+            tmpfs("/run", MountForm::Short),
+            tmpfs("/tt", MountForm::Long),
+        ],
+        masked_paths: Some(vec!["/proc/kcore".to_owned()]),
+        readonly_paths: Some(vec!["/proc/sys".to_owned()]),
+        ..HostConfig::default()
+    }
+}
+
+fn mount(kind: MountKind, source: &str, destination: &str) -> MountView {
+    let of_volume = |text: &str| if kind == MountKind::Volume { text } else { "" }.to_owned();
+    MountView {
+        kind,
+        name: of_volume("vol1"),
+        source: source.into(),
+        destination: destination.to_owned(),
+        driver: of_volume("local"),
+        read_write: true,
+        propagation: None,
+    }
+}
+
+fn health() -> Health {
+    Health {
+        status: HealthStatus::Healthy,
+        failing_streak: 0,
+        log: vec![HealthProbe {
+            started_at: now(),
+            ended_at: now(),
+            exit_code: 0,
+            output: String::new(),
+        }],
     }
 }
 

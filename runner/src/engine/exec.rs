@@ -248,7 +248,7 @@ impl Engine {
             }
         });
         let detached = move || engine.container_event(&of, "exec_detach", &[]);
-        let (output, input) = connect(source, stdio, keys, detached);
+        let (output, input) = connect(source, stdio, config.tty.then_some(keys), detached);
         Ok(Some(Attached {
             tty: config.tty,
             output: output.chain(failure_text(failure)).boxed(),

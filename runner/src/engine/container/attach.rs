@@ -47,7 +47,7 @@ impl Engine {
             self.container_event(&container, "attach", &[]);
             let (engine, of) = (self.clone(), Arc::clone(&container));
             let detached = move || engine.container_event(&of, "detach", &[]);
-            Some(connect(source, stdio, keys, detached))
+            Some(connect(source, stdio, tty.then_some(keys), detached))
         } else {
             None
         };
@@ -114,11 +114,12 @@ async fn source(
 }
 
 /// Joins a caller to streams that are there or will be; `detached` is called when the detach
-/// keys were typed, which end the output as well.
+/// keys were typed, which end the output as well. Without a terminal there are no such keys:
+/// what is piped in may hold any bytes.
 pub(crate) fn connect(
     source: oneshot::Receiver<AttachStream>,
     stdio: AttachStdio,
-    keys: DetachKeys,
+    keys: Option<DetachKeys>,
     detached: impl FnOnce() + Send + 'static,
 ) -> (OutputStream, Option<crate::engine::InputSink>) {
     let let_go = Arc::new(Notify::new());
@@ -151,20 +152,32 @@ pub(crate) fn connect(
 }
 
 /// Passes typed bytes on until either side ends; true when the detach keys were typed.
-async fn pump_input(mut typed: DuplexStream, mut input: AttachInput, mut keys: DetachKeys) -> bool {
+async fn pump_input(
+    mut typed: DuplexStream,
+    mut input: AttachInput,
+    mut keys: Option<DetachKeys>,
+) -> bool {
     let mut buffer = vec![0; INPUT_BUFFER_BYTES];
     let mut pump = async || -> io::Result<bool> {
         loop {
             let n_bytes = typed.read(&mut buffer).await?;
             if n_bytes == 0 {
-                input.write_all(&keys.held_back()).await?;
+                if let Some(keys) = &mut keys {
+                    input.write_all(&keys.held_back()).await?;
+                }
                 input.shutdown().await?;
                 return Ok(false);
             }
-            let step = keys.typed(&buffer[..n_bytes]);
-            input.write_all(&step.passed).await?;
+            let detached = if let Some(keys) = &mut keys {
+                let step = keys.typed(&buffer[..n_bytes]);
+                input.write_all(&step.passed).await?;
+                step.detached
+            } else {
+                input.write_all(&buffer[..n_bytes]).await?;
+                false
+            };
             input.flush().await?;
-            if step.detached {
+            if detached {
                 return Ok(true);
             }
         }

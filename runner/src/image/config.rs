@@ -230,6 +230,51 @@ impl From<WireHealthcheck> for HealthCheck {
     }
 }
 
+/// The `config` object of a configuration, as docker writes it: empty things are left out.
+pub(super) fn container_config_json(config: &ContainerConfig) -> serde_json::Value {
+    use serde_json::{Value, json};
+    let keys =
+        |names: Vec<String>| -> Value { names.into_iter().map(|name| (name, json!({}))).collect() };
+    let ports = config
+        .exposed_ports
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let health = config.healthcheck.as_ref().map(|health| {
+        json!({
+            "Test": health.test,
+            "Interval": health.interval_ns,
+            "Timeout": health.timeout_ns,
+            "StartPeriod": health.start_period_ns,
+            "StartInterval": health.start_interval_ns,
+            "Retries": health.retries,
+        })
+    });
+    let said = [
+        ("User", json!(config.user)),
+        ("ExposedPorts", keys(ports)),
+        ("Env", json!(config.env)),
+        ("Entrypoint", json!(config.entrypoint)),
+        ("Cmd", json!(config.cmd)),
+        ("Volumes", keys(config.volumes.clone())),
+        ("WorkingDir", json!(config.working_dir)),
+        ("Labels", json!(config.labels)),
+        ("StopSignal", json!(config.stop_signal)),
+        ("StopTimeout", json!(config.stop_timeout)),
+        ("Healthcheck", json!(health)),
+        ("Shell", json!(config.shell)),
+    ];
+    let is_empty = |value: &Value| match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(object) => object.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    };
+    let said = said.into_iter().filter(|(_, value)| !is_empty(value));
+    said.map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

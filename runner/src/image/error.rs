@@ -59,6 +59,9 @@ pub enum ImageError {
     },
     #[error("container {0} has no file system")]
     NoSnapshot(ContainerId),
+    /// What was loaded is no archive of images.
+    #[error("the archive cannot be loaded: {0}")]
+    BadArchive(String),
     #[error("the records of images")]
     Records(#[from] StoreError),
     /// A background task died.
@@ -95,5 +98,13 @@ impl LayerError {
     /// Names what failed, for `map_err`.
     pub(super) fn disk(doing: &'static str) -> impl Fn(io::Error) -> Self {
         move |source| Self::Disk { doing, source }
+    }
+}
+
+/// An error with its sources, for texts that carry no source.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", chain(source)),
+        None => error.to_string(),
     }
 }

@@ -11,6 +11,8 @@
 //! | `pull`, `push` | between a registry and this machine |
 //! | `view`, `remove` | looking at images, naming them, removing them |
 //! | `snapshots` | the writable directories of containers |
+//! | `save`, `load` | archives of docker and OCI layouts |
+//! | `commit`, `compose` | new images out of containers and tars; `pack` makes a tree a tar |
 //! | `gc` | removal of what nothing needs any more |
 //! | `settle` | what a power loss may take and what not |
 //!
@@ -21,6 +23,8 @@
 //! `DiffId` was; a name in the catalog never names what is not there.
 
 mod catalog;
+mod commit;
+mod compose;
 mod config;
 mod content;
 mod error;
@@ -28,10 +32,13 @@ mod gc;
 mod jobs;
 mod layers;
 mod layout;
+mod load;
+pub mod pack;
 mod progress;
 mod pull;
 mod push;
 mod remove;
+mod save;
 mod settle;
 mod snapshots;
 #[cfg(test)]
@@ -52,9 +59,11 @@ use layers::LayerStore;
 use layout::Layout;
 use snapshots::Snapshots;
 
+pub use commit::{CommitRequest, ImportRequest};
 pub use config::{BuildStep, ImageConfig};
 pub use error::{ImageError, LayerError};
 pub use gc::Collected;
+pub use load::Loaded;
 pub use progress::{LayerProgress, Progress, ProgressSender};
 pub use pull::{PullRequest, Pulled};
 pub use push::Pushed;

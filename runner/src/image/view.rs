@@ -30,7 +30,7 @@ pub struct Image {
 }
 
 /// One step of an image's build.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HistoryEntry {
     /// Only the newest entry is an image by itself.
     pub id: Option<ImageId>,
@@ -79,39 +79,35 @@ impl ImageStore {
     /// The image's build steps, newest first.
     pub fn history(&self, id: &ImageId) -> Result<Vec<HistoryEntry>, ImageError> {
         let image = self.get(id)?;
-        let mut diff_ids = image.diff_ids.iter();
+        // From the newest: what a history leaves out is the beginning, as with a base that was
+        // imported without one.
+        let mut diff_ids = image.diff_ids.iter().rev();
         let mut entries = Vec::new();
-        for step in &image.config.history {
+        for step in image.config.history.iter().rev() {
             let layer = if step.is_empty_layer {
                 None
             } else {
                 diff_ids.next()
             };
             entries.push(HistoryEntry {
-                id: None,
                 created: step.created,
                 created_by: step.created_by.clone(),
                 comment: step.comment.clone(),
                 size_bytes: layer.map_or(Ok(0), |layer| self.layer_size_bytes(layer))?,
-                tags: Vec::new(),
+                ..HistoryEntry::default()
             });
         }
-        // Layers that the history does not mention are still there.
         for layer in diff_ids {
             entries.push(HistoryEntry {
-                id: None,
                 created: image.config.created,
-                created_by: String::new(),
-                comment: String::new(),
                 size_bytes: self.layer_size_bytes(layer)?,
-                tags: Vec::new(),
+                ..HistoryEntry::default()
             });
         }
-        if let Some(newest) = entries.last_mut() {
+        if let Some(newest) = entries.first_mut() {
             newest.id = Some(image.id);
             newest.tags = image.tags;
         }
-        entries.reverse();
         Ok(entries)
     }
 

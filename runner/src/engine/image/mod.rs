@@ -168,6 +168,7 @@ fn image_error(error: ImageError) -> EngineError {
         ImageError::Ambiguous(_)
         | ImageError::InvalidReference(_)
         | ImageError::TagWithDigest
+        | ImageError::BadArchive(_)
         | ImageError::BadImage { .. } => EngineError::InvalidParameter(text),
         ImageError::InUse(_) => EngineError::Conflict(text),
         ImageError::Registry { source, .. } => registry_error(&source),

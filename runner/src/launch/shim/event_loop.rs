@@ -352,8 +352,11 @@ impl Shim {
         }
         for connection in self.connections.values_mut() {
             let mut room = true;
+            // An exec's terminal comes with its first report: until then there is no input yet,
+            // which is not the same as none ever.
             if let Role::Streams { program, wanted } = connection.role
                 && wanted.stdin
+                && !connection.paused
             {
                 match self.programs.get(&program) {
                     Some(program) if program.takes_input() => {

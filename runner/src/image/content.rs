@@ -5,7 +5,8 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
 
 use hythe_oci::{Digest, DigestHasher};
 
@@ -77,15 +78,7 @@ impl ContentStore {
     /// Starts or takes up the download of a blob. Blocking; waits while another task of this
     /// process still has its last write of the same blob under way.
     pub(super) fn ingest(&self, digest: &Digest, size_bytes: u64) -> io::Result<Ingest> {
-        let path = self.layout.ingest(digest);
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)?;
-        file.lock()?;
+        let mut file = lock_file(&self.layout.ingest(digest))?;
         if file.metadata()?.len() > size_bytes {
             file.set_len(0)?;
         }
@@ -142,4 +135,25 @@ pub(super) struct Ingest {
     pub(super) file: File,
     pub(super) hasher: DigestHasher,
     pub(super) offset_bytes: u64,
+}
+
+/// Opens a file for the caller alone. Whoever held it before may have renamed it into a blob, which
+/// must not be touched, or removed it: then the name is opened again.
+fn lock_file(path: &Path) -> io::Result<File> {
+    loop {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)?;
+        file.lock()?;
+        let locked = file.metadata()?.ino();
+        match fs::metadata(path) {
+            Ok(named) if named.ino() == locked => return Ok(file),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(_) | Err(_) => {}
+        }
+    }
 }

@@ -32,6 +32,13 @@ fn unsettled(catalog: &Catalog) -> BTreeSet<ImageId> {
 }
 
 impl Inner {
+    /// Whether a power loss may still take the image.
+    pub(super) fn is_unsettled(&self, id: &ImageId) -> bool {
+        let catalog = self.catalog.current();
+        let image = catalog.images.get(id);
+        image.is_some_and(|image| image.unsettled_boot.is_some())
+    }
+
     /// Writes everything to the device and takes the marks away. Returns at once when there are
     /// none.
     pub(super) async fn settle(&self) -> Result<(), ImageError> {

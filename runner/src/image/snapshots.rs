@@ -109,7 +109,9 @@ impl ImageStore {
     ) -> Result<Snapshot, ImageError> {
         let image = self.get(image)?;
         // A container outlives a power loss, so what it stands on must.
-        self.0.settle().await?;
+        if self.0.is_unsettled(&image.id) {
+            self.0.settle().await?;
+        }
         let record = SnapshotRecord {
             image: image.id,
             diff_ids: image.diff_ids,

@@ -627,6 +627,24 @@ async fn a_power_loss_takes_only_what_was_not_written_yet() {
 }
 
 #[tokio::test]
+async fn whoever_waited_for_a_download_leaves_the_blob_alone() {
+    let ground = Ground::new().await;
+    let content = &ground.store.0.content;
+    let digest = Digest::of(b"blob");
+    let first = content.ingest(&digest, 4).unwrap();
+    let waiting = {
+        let (content, digest) = (content.clone(), digest.clone());
+        // A manifest that lies about the size would have what is there cut off.
+        std::thread::spawn(move || content.ingest(&digest, 1).unwrap().offset_bytes)
+    };
+    std::io::Write::write_all(&mut &first.file, b"blob").unwrap();
+    content.publish(&digest).unwrap();
+    drop(first);
+    assert_eq!(waiting.join().unwrap(), 0);
+    assert_eq!(content.read_document(&digest).unwrap(), b"blob");
+}
+
+#[tokio::test]
 async fn names_and_ids_are_told_apart() {
     let (registry, ground) = (Registry::start().await, Ground::new().await);
     Built::of(&[layer_tar("a", b"a")]).push_to(&registry, "app", "1");

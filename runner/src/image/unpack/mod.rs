@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `archive` | the byte stream as entries (`header`, `pax`, `sparse` read its parts) |
 //! | `name` | an entry's name as a place below the layer's root, or a whiteout |
-//! | `tree` | entries become files |
+//! | `tree` | entries become files; `fill` writes their content |
 //! | `stream` | decompression beside the unpacking, the hash of what was unpacked |
 //!
 //! Everything that an archive names is reached through directory descriptors below the target
@@ -13,6 +13,7 @@
 
 mod archive;
 mod error;
+mod fill;
 mod header;
 mod name;
 mod pax;

@@ -7,11 +7,10 @@
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, BufRead};
-use std::os::unix::fs::FileExt as _;
 
 use super::archive::{Archive, Entry, EntryKind};
+use super::fill::{FillError, fill};
 use super::name::{self, Place, Target, lossy};
-use super::sparse::Sparse;
 use super::{Limits, Merge, UnpackError, Unpacked};
 use crate::sys::dir::{Directory, FileTime, Kind, Node};
 use crate::sys::file;
@@ -97,7 +96,10 @@ impl Tree {
             EntryKind::File { size_bytes, sparse } => {
                 self.count(*size_bytes)?;
                 let file = self.create(&place, Directory::create_file)?;
-                fill(&file, archive, sparse.as_ref()).map_err(|failed| failed.at(&place))?;
+                fill(&file, archive, sparse.as_ref()).map_err(|failed| match failed {
+                    FillError::Archive(error) => error,
+                    FillError::File(source) => at("write", &place)(source),
+                })?;
                 self.finish_file(&file, &place, entry)
             }
             EntryKind::Directory => self.put_directory(place, entry),
@@ -385,60 +387,6 @@ impl Tree {
 fn is_prefix(open: &CStr, path: &CStr) -> bool {
     let rest = path.to_bytes().strip_prefix(open.to_bytes());
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
-}
-
-/// Writing a file fails on our side or on the archive's.
-enum FillError {
-    Archive(UnpackError),
-    File(io::Error),
-}
-
-impl FillError {
-    fn at(self, place: &Place) -> UnpackError {
-        match self {
-            Self::Archive(error) => error,
-            Self::File(source) => at("write", place)(source),
-        }
-    }
-}
-
-/// Writes the data of the current entry, leaving holes where the map has them.
-fn fill<R: BufRead>(
-    file: &File,
-    archive: &mut Archive<R>,
-    sparse: Option<&Sparse>,
-) -> Result<(), FillError> {
-    let Some(sparse) = sparse else {
-        return copy_run(file, archive, 0, u64::MAX);
-    };
-    for extent in &sparse.extents {
-        copy_run(file, archive, extent.offset, extent.length)?;
-    }
-    file.set_len(sparse.real_size).map_err(FillError::File)
-}
-
-/// Copies up to `length` bytes of the current entry's data to `offset`.
-fn copy_run<R: BufRead>(
-    file: &File,
-    archive: &mut Archive<R>,
-    mut offset: u64,
-    mut length: u64,
-) -> Result<(), FillError> {
-    while length > 0 {
-        let data = archive.data().map_err(FillError::Archive)?;
-        let n_bytes = data
-            .len()
-            .min(usize::try_from(length).unwrap_or(usize::MAX));
-        if n_bytes == 0 {
-            break;
-        }
-        file.write_all_at(&data[..n_bytes], offset)
-            .map_err(FillError::File)?;
-        archive.consume(n_bytes);
-        offset += n_bytes as u64;
-        length -= n_bytes as u64;
-    }
-    Ok(())
 }
 
 /// Sets an entry's extended attributes; returns how many this file system cannot hold.

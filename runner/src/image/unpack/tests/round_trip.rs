@@ -68,7 +68,7 @@ enum Object {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     /// Whatever an archive does, also after it went wrong somewhere, nothing outside changes.
     #[test]

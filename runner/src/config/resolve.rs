@@ -21,15 +21,15 @@ const DEFAULT_SOCKET: &str = "/run/hythe/hythe.sock";
 pub(super) fn resolve(said: Said) -> Result<AgentConfig, ConfigError> {
     let data_root = absolute(
         "data",
-        said.data.clone().unwrap_or_else(|| DEFAULT_DATA.into()),
+        said.data.as_deref().unwrap_or(Path::new(DEFAULT_DATA)),
     )?;
     let default_place = data_root == Path::new(DEFAULT_DATA);
-    let exec_root = match said.exec_root.clone() {
+    let exec_root = match said.exec_root.as_deref() {
         Some(path) => absolute("exec-root", path)?,
         None if default_place => DEFAULT_EXEC_ROOT.into(),
         None => data_root.join("run"),
     };
-    let instance = match said.instance.clone() {
+    let instance = match said.instance.as_deref() {
         Some(name) => checked_instance(name)?,
         None if default_place => "hythe".to_owned(),
         None => instance_of(&data_root),
@@ -59,15 +59,15 @@ fn invalid(key: &str, reason: impl Into<String>) -> ConfigError {
     }
 }
 
-fn absolute(key: &str, path: PathBuf) -> Result<PathBuf, ConfigError> {
-    std::path::absolute(&path).map_err(|error| invalid(key, error.to_string()))
+fn absolute(key: &str, path: &Path) -> Result<PathBuf, ConfigError> {
+    std::path::absolute(path).map_err(|error| invalid(key, error.to_string()))
 }
 
 /// Interface names have 15 bytes; a bridge takes the instance and a digit.
-fn checked_instance(name: String) -> Result<String, ConfigError> {
+fn checked_instance(name: &str) -> Result<String, ConfigError> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
     if (1..=12).contains(&name.len()) && name.bytes().all(allowed) {
-        Ok(name)
+        Ok(name.to_owned())
     } else {
         Err(invalid(
             "instance",
@@ -108,7 +108,7 @@ fn api(said: &Said) -> Result<ApiConfig, ConfigError> {
             })
         }
     };
-    let socket = said.socket.clone().unwrap_or_else(|| DEFAULT_SOCKET.into());
+    let socket = said.socket.as_deref().unwrap_or(Path::new(DEFAULT_SOCKET));
     Ok(ApiConfig {
         socket: absolute("socket", socket)?,
         group: said.group.clone(),
@@ -150,15 +150,19 @@ fn network(said: &Said, instance: &str) -> Result<NetworkSettings, ConfigError> 
             Some(text.parse().map_err(wrong)?)
         }
     };
-    let pools = said.default_address_pools.as_deref().unwrap_or_default();
-    Ok(NetworkSettings {
-        instance: instance.to_owned(),
-        bridge_address,
-        address_pools: pools
+    let defaults = NetworkSettings::new(instance);
+    let address_pools = match said.default_address_pools.as_deref().unwrap_or_default() {
+        [] => defaults.address_pools.clone(),
+        pools => pools
             .iter()
             .map(|text| pool(text))
             .collect::<Result<_, _>>()?,
+    };
+    Ok(NetworkSettings {
+        bridge_address,
+        address_pools,
         mtu: said.mtu,
+        ..defaults
     })
 }
 

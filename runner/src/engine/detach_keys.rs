@@ -2,7 +2,9 @@
 //!
 //! Bytes that could be the beginning of the sequence are held back until it is clear whether
 //! they are; a sequence that breaks off is passed on whole, so that a lone ctrl-p still reaches
-//! the program. Pure: reads and writes are in `attach`.
+//! the program. Without a terminal the input is data, in which the sequence may occur by chance:
+//! there it counts only when each key comes alone, as docker has it. Pure: reads and writes are
+//! in `attach`.
 
 use super::error::EngineError;
 
@@ -13,6 +15,8 @@ const DEFAULT: [u8; 2] = [0x10, 0x11];
 #[derive(Debug, Clone)]
 pub(super) struct DetachKeys {
     sequence: Vec<u8>,
+    /// Only bytes that come alone are keys.
+    one_by_one: bool,
     /// How many bytes of the sequence have been typed and are held back.
     n_matched: usize,
 }
@@ -28,19 +32,28 @@ pub(super) struct Typed {
 
 impl DetachKeys {
     /// `text` as `--detach-keys` takes it: characters or `ctrl-X`, separated by commas.
-    pub(super) fn parse(text: Option<&str>) -> Result<Self, EngineError> {
+    pub(super) fn parse(text: Option<&str>, tty: bool) -> Result<Self, EngineError> {
         let sequence = match text {
             None | Some("") => DEFAULT.to_vec(),
             Some(text) => text.split(',').map(key).collect::<Result<_, _>>()?,
         };
         Ok(Self {
             sequence,
+            one_by_one: !tty,
             n_matched: 0,
         })
     }
 
     /// Takes typed bytes in order.
     pub(super) fn typed(&mut self, input: &[u8]) -> Typed {
+        if self.one_by_one && input.len() != 1 {
+            let mut passed = self.held_back();
+            passed.extend_from_slice(input);
+            return Typed {
+                passed,
+                detached: false,
+            };
+        }
         let mut passed = Vec::with_capacity(input.len());
         for &byte in input {
             if self.advance(byte, &mut passed) {
@@ -124,15 +137,15 @@ mod tests {
         ];
         for (text, bytes) in cases {
             assert_eq!(
-                DetachKeys::parse(Some(text)).unwrap().sequence,
+                DetachKeys::parse(Some(text), true).unwrap().sequence,
                 bytes,
                 "{text}"
             );
         }
         for bad in ["ctrl-", "ctrl-1", "ab", ",", "ctrl-p,"] {
-            assert!(DetachKeys::parse(Some(bad)).is_err(), "{bad}");
+            assert!(DetachKeys::parse(Some(bad), true).is_err(), "{bad}");
         }
-        assert_eq!(DetachKeys::parse(None).unwrap().sequence, DEFAULT);
+        assert_eq!(DetachKeys::parse(None, true).unwrap().sequence, DEFAULT);
     }
 
     #[test]
@@ -149,7 +162,7 @@ mod tests {
             (&[b"\x10\x11rest"], b"", true),
         ];
         for (pieces, expected, detached) in cases {
-            let mut keys = DetachKeys::parse(None).unwrap();
+            let mut keys = DetachKeys::parse(None, true).unwrap();
             let mut passed = Vec::new();
             let mut done = false;
             for piece in pieces {
@@ -165,13 +178,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn data_is_no_keys() {
+        let mut keys = DetachKeys::parse(None, false).unwrap();
+        assert_eq!(keys.typed(b"\x10\x11").passed, b"\x10\x11");
+        assert!(keys.typed(b"\x10").passed.is_empty());
+        assert_eq!(keys.typed(b"ab").passed, b"\x10ab");
+        assert!(keys.typed(b"\x10").passed.is_empty());
+        assert!(keys.typed(b"\x11").detached);
+    }
+
     proptest! {
         #[test]
         fn nothing_is_lost_or_invented(pieces in prop::collection::vec(
             prop::collection::vec(prop::sample::select(vec![b'a', b'b', b'c']), 0..6), 0..6)
         ) {
             // "aabaa" overlaps with itself, the hard case for giving back held bytes.
-            let mut keys = DetachKeys::parse(Some("a,a,b,a,a")).unwrap();
+            let mut keys = DetachKeys::parse(Some("a,a,b,a,a"), true).unwrap();
             let all: Vec<u8> = pieces.concat();
             let mut passed = Vec::new();
             let mut detached = false;

@@ -20,6 +20,10 @@ const N_FINISHED: usize = 64;
 
 /// `POST /containers/{id}/exec`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the independent switches of Docker's API"
+)]
 pub struct ExecConfig {
     pub attach_stdin: bool,
     pub attach_stdout: bool,
@@ -180,7 +184,7 @@ impl Engine {
                 "No exec command specified".to_owned(),
             ));
         }
-        DetachKeys::parse(config.detach_keys.as_deref())?;
+        DetachKeys::parse(config.detach_keys.as_deref(), config.tty)?;
         executable(&container)?;
         let id = ExecId::random();
         let command = config.cmd.join(" ");
@@ -205,7 +209,7 @@ impl Engine {
         let exec = self.shared.execs.find(id)?;
         let container = self.find_container(&ContainerRef::new(exec.container.as_str()))?;
         let shim = executable(&container)?;
-        let keys = DetachKeys::parse(exec.config.detach_keys.as_deref())?;
+        let keys = DetachKeys::parse(exec.config.detach_keys.as_deref(), exec.config.tty)?;
         if !exec.begin() {
             return Err(EngineError::Conflict(format!(
                 "exec session {} has already run",
@@ -232,7 +236,7 @@ impl Engine {
             drop(input);
             // Nobody reads it, but it must not hold the program up.
             tokio::spawn(async move { while output.next().await.is_some() {} });
-            tokio::spawn(run.to_its_end());
+            tokio::spawn(run.see_through());
             return Ok(None);
         }
         let (connected, source) = oneshot::channel();
@@ -242,7 +246,7 @@ impl Engine {
             match run.start(stdio).await {
                 Ok(ExecProcess { stream, .. }) => {
                     drop(connected.send(stream));
-                    run.to_its_end().await;
+                    run.see_through().await;
                 }
                 Err(error) => drop(failed.send(error.to_string())),
             }
@@ -302,7 +306,6 @@ impl Engine {
 
     /// What launch needs to run a command in the container of `record`.
     pub(super) fn exec_spec(
-        &self,
         record: &Record,
         id: &ExecId,
         config: &ExecConfig,
@@ -395,9 +398,7 @@ impl Run {
             .exec_event(&self.container, "exec_start", &command, &exec.id);
         let record = self.container.record();
         let started = async {
-            let mut spec = self
-                .engine
-                .exec_spec(&record, &exec.id, &exec.config, stdio)?;
+            let mut spec = Engine::exec_spec(&record, &exec.id, &exec.config, stdio)?;
             let early = *exec
                 .early_size
                 .lock()
@@ -422,7 +423,7 @@ impl Run {
         }
     }
 
-    async fn to_its_end(self) {
+    async fn see_through(self) {
         let pid = match self.exec.stage() {
             Stage::Running { pid } => pid,
             Stage::Created | Stage::Starting | Stage::Ended { .. } => 0,

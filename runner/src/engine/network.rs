@@ -395,5 +395,8 @@ fn free_interface(record: &super::container::Record) -> usize {
             .endpoints()
             .any(|endpoint| endpoint.interface == name)
     };
-    (0..).find(|n| !is_used(n)).unwrap_or(0)
+    // One more than there are endpoints always holds a free one.
+    (0..=record.endpoints().count())
+        .find(|n| !is_used(n))
+        .unwrap_or(0)
 }

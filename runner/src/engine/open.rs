@@ -154,7 +154,7 @@ impl Engine {
             (ContainerState::Running(_) | ContainerState::Paused(_), found) => {
                 let status = status_of(found).await;
                 self.ended(&mut verb, status).await;
-                self.start_after_reboot(&mut verb).await;
+                self.start_after_reboot(&verb);
             }
             (_, Found::Running(shim)) => self.adopt(&mut verb, shim).await,
             (_, Found::Created(shim)) => {
@@ -212,13 +212,13 @@ impl Engine {
             verb.publish(|life| life.active = true);
             self.restart_later(verb, Duration::ZERO);
         } else {
-            self.start_after_reboot(verb).await;
+            self.start_after_reboot(verb);
         }
     }
 
     /// `always` brings a container back with the agent, even one that was stopped by hand;
     /// `unless-stopped` one that was not.
-    async fn start_after_reboot(&self, verb: &mut Verb) {
+    fn start_after_reboot(&self, verb: &Verb) {
         let (state, policy, restarts) =
             verb.read(|r| (r.state.clone(), r.host.restart_policy, r.restarts));
         let ContainerState::Exited(exit) = state else {

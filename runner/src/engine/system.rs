@@ -23,6 +23,10 @@ pub struct Version {
 
 /// `GET /info`.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the independent switches of Docker's API"
+)]
 pub struct Info {
     /// Stable id of this engine.
     pub id: String,

@@ -224,16 +224,11 @@ impl Volumes {
         }
         .await;
         let mut inner = self.lock();
-        match &result {
-            Ok(()) => {
-                inner.by_name.remove(name);
-            }
+        if result.is_ok() {
+            inner.by_name.remove(name);
+        } else if let Some(record) = inner.by_name.get_mut(name) {
             // It can be tried again.
-            Err(_) => {
-                if let Some(record) = inner.by_name.get_mut(name) {
-                    record.removing = false;
-                }
-            }
+            record.removing = false;
         }
         result
     }
@@ -242,15 +237,12 @@ impl Volumes {
     async fn create(&self, request: CreateVolume) -> Result<(VolumeRecord, bool), EngineError> {
         check_driver(&request)?;
         let mut labels = request.labels;
-        let name = match request.name.filter(|name| !name.is_empty()) {
-            Some(name) => {
-                check_name(&name)?;
-                name
-            }
-            None => {
-                labels.insert(ANONYMOUS_LABEL.to_owned(), String::new());
-                random_name()
-            }
+        let name = if let Some(name) = request.name.filter(|name| !name.is_empty()) {
+            check_name(&name)?;
+            name
+        } else {
+            labels.insert(ANONYMOUS_LABEL.to_owned(), String::new());
+            random_name()
         };
         let record = VolumeRecord {
             name: name.clone(),
@@ -294,6 +286,10 @@ impl Volumes {
     }
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "made for `map_err`, which gives the error away"
+)]
 fn keeping(error: StoreError) -> EngineError {
     EngineError::internal("keeping the volume's record", &error)
 }

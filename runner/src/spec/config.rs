@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 /// What runs in the container: the part of a create request that an image can also carry.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the independent switches of Docker's API"
+)]
 pub struct ContainerConfig {
     /// The image as the caller wrote it, for display.
     pub image: String,
@@ -61,6 +65,10 @@ pub struct HealthCheck {
 /// How the container is tied to this host.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the independent switches of Docker's API"
+)]
 pub struct HostConfig {
     pub mounts: Vec<MountSpec>,
     /// `volumes-from` sources, `container[:ro|rw]`.
@@ -105,7 +113,7 @@ pub struct HostConfig {
     pub console_size: Option<(u16, u16)>,
     /// `--security-opt apparmor=…`; `None` means the engine's default.
     pub apparmor_profile: Option<String>,
-    /// SELinux options, kept only to be shown back.
+    /// `SELinux` options, kept only to be shown back.
     pub selinux_labels: Vec<String>,
     /// Passed on to the runtime configuration untouched.
     pub annotations: BTreeMap<String, String>,
@@ -166,7 +174,7 @@ pub enum MountForm {
     Long,
 }
 
-/// Mount propagation, mount_namespaces(7).
+/// Mount propagation, `mount_namespaces(7)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Propagation {

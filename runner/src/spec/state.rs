@@ -93,10 +93,10 @@ impl ContainerState {
             (S::Created | S::Exited(_) | S::Restarting(_), E::Started(running)) => {
                 S::Running(running)
             }
-            (S::Created | S::Exited(_) | S::Restarting(_), E::StartFailed(exit)) => S::Exited(exit),
+            (S::Created | S::Exited(_) | S::Restarting(_), E::StartFailed(exit))
+            | (S::Running(_) | S::Paused(_), E::Exited(exit)) => S::Exited(exit),
             (S::Running(running), E::Paused) => S::Paused(running.clone()),
             (S::Paused(running), E::Resumed) => S::Running(running.clone()),
-            (S::Running(_) | S::Paused(_), E::Exited(exit)) => S::Exited(exit),
             // A restart that failed to start waits for the next attempt as well.
             (S::Running(_) | S::Paused(_) | S::Restarting(_), E::WillRestart(exit)) => {
                 S::Restarting(exit)

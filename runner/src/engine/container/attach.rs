@@ -30,8 +30,8 @@ impl Engine {
         options: AttachOptions,
     ) -> Result<Attached, EngineError> {
         let container = self.find_container(container)?;
-        let keys = DetachKeys::parse(options.detach_keys.as_deref())?;
         let (tty, open_stdin) = container.read(|r| (r.config.tty, r.config.open_stdin));
+        let keys = DetachKeys::parse(options.detach_keys.as_deref(), tty)?;
         let stdio = AttachStdio {
             stdin: options.stdin && open_stdin,
             stdout: options.stdout,

@@ -187,7 +187,11 @@ impl Verb {
         event: StateEvent,
         change: impl FnOnce(&mut Record),
     ) -> Result<(), EngineError> {
-        let next = self.container.state().after(event).map_err(illegal)?;
+        let next = self
+            .container
+            .state()
+            .after(event)
+            .map_err(|error| illegal(&error))?;
         self.update(|record| {
             record.state = next;
             change(record);
@@ -247,6 +251,6 @@ impl Verb {
     }
 }
 
-fn illegal(error: IllegalTransition) -> EngineError {
+fn illegal(error: &IllegalTransition) -> EngineError {
     EngineError::Conflict(error.to_string())
 }

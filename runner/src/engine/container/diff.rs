@@ -97,19 +97,33 @@ impl Comparison<'_> {
             } else {
                 false
             };
-            let known_directory = kind == Kind::Directory && in_image == Some(Kind::Directory);
-            let leads_to_mount = self.ignored.iter().any(|mount| mount.starts_with(&below));
-            if in_image.is_none() && !(leads_to_mount && !inner) {
-                self.tell(&below, ChangeKind::Added);
-                any = true;
-            } else if inner || (in_image.is_some() && !known_directory) {
-                // A directory is told only for what is below it: the kernel copies it up for
-                // reasons that nobody meant.
-                self.tell(&below, ChangeKind::Modified);
+            if let Some(kind) = self.verdict(&below, (kind, in_image), inner) {
+                self.tell(&below, kind);
                 any = true;
             }
         }
         Ok(any)
+    }
+
+    /// What an object of the upper directory says; `inner` when something below it is told.
+    fn verdict(
+        &self,
+        path: &Path,
+        (kind, in_image): (Kind, Option<Kind>),
+        inner: bool,
+    ) -> Option<ChangeKind> {
+        match in_image {
+            None => {
+                let leads_to_mount = self.ignored.iter().any(|mount| mount.starts_with(path));
+                (inner || !leads_to_mount).then_some(ChangeKind::Added)
+            }
+            // A directory is told only for what is below it: the kernel copies it up for reasons
+            // that nobody meant.
+            Some(Kind::Directory) if kind == Kind::Directory => {
+                inner.then_some(ChangeKind::Modified)
+            }
+            Some(_) => Some(ChangeKind::Modified),
+        }
     }
 
     fn kind_in_image(&self, path: &Path) -> io::Result<Option<Kind>> {

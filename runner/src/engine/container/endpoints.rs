@@ -80,7 +80,7 @@ impl Engine {
             ports: if is_first { ports(record) } else { Vec::new() },
             default_route: is_first,
             names: names(record, membership),
-            resolvers: self.with_resolv_conf(record, |conf| conf.upstream()).await,
+            resolvers: self.resolution(record).await.1,
         })
     }
 
@@ -173,6 +173,10 @@ pub(super) fn names(record: &Record, membership: &Membership) -> Vec<String> {
 }
 
 /// A network's failure in the engine's kinds, its text kept.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "made for `map_err`, which gives the error away"
+)]
 pub(crate) fn network_error(error: NetworkError) -> EngineError {
     let text = error.to_string();
     match error {

@@ -217,7 +217,7 @@ impl Prober {
             stdout: true,
             stderr: true,
         };
-        let spec = self.engine.exec_spec(&record, id, &config, stdio)?;
+        let spec = Engine::exec_spec(&record, id, &config, stdio)?;
         let process = self
             .shim
             .exec(spec)

@@ -62,6 +62,10 @@ pub enum WaitCondition {
 
 /// `POST /containers/{id}/attach`.
 #[derive(Debug, Clone, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the independent switches of Docker's API"
+)]
 pub struct AttachOptions {
     pub stdin: bool,
     pub stdout: bool,
@@ -76,6 +80,10 @@ pub struct AttachOptions {
 
 /// `GET /containers/{id}/logs`.
 #[derive(Debug, Clone, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the independent switches of Docker's API"
+)]
 pub struct LogOptions {
     pub stdout: bool,
     pub stderr: bool,

@@ -28,19 +28,28 @@ pub(super) fn mount(snapshot: &Snapshot) -> io::Result<Directory> {
     Directory::at(overlay.mount(Attributes::default())?)
 }
 
+/// Mounts a snapshot to be read only, which works beside a running container: all its layers
+/// are lower ones then. Blocking.
+pub(super) fn mount_read_only(snapshot: &Snapshot) -> io::Result<Directory> {
+    let upper = std::iter::once(&snapshot.upper);
+    mount_layers(upper.chain(&snapshot.lower))
+}
+
 /// Mounts what a snapshot stands on, without what was written to it. Blocking.
 pub(super) fn mount_image(snapshot: &Snapshot) -> io::Result<Directory> {
     match snapshot.lower.as_slice() {
         // An overlay takes no fewer than two layers when none is writable.
         [only] => Directory::open(only),
-        layers => {
-            let overlay = FsContext::open("overlay")?;
-            for lower in layers {
-                overlay.set_string("lowerdir+", lower.as_os_str().as_bytes())?;
-            }
-            Directory::at(overlay.mount(Attributes::READ_ONLY)?)
-        }
+        layers => mount_layers(layers.iter()),
     }
+}
+
+fn mount_layers<'a>(layers: impl Iterator<Item = &'a PathBuf>) -> io::Result<Directory> {
+    let overlay = FsContext::open("overlay")?;
+    for layer in layers {
+        overlay.set_string("lowerdir+", layer.as_os_str().as_bytes())?;
+    }
+    Directory::at(overlay.mount(Attributes::READ_ONLY)?)
 }
 
 /// A place in a container: a root that nothing leads out of, and a path below it.

@@ -101,7 +101,7 @@ impl Engine {
         let id = &record.id;
         let hostname = hostname(id, &record.config);
         let hosts = self.hosts_text(record, &hostname)?;
-        let resolv_conf = self.with_resolv_conf(record, |conf| conf.text()).await;
+        let (resolv_conf, _) = self.resolution(record).await;
         for (path, text) in [
             (paths.hostname(id), files::hostname(&hostname)),
             (paths.hosts(id), hosts),
@@ -142,12 +142,8 @@ impl Engine {
         bridge.subnets.iter().find_map(|subnet| subnet.gateway)
     }
 
-    /// What decides the container's `/etc/resolv.conf`.
-    pub(super) async fn with_resolv_conf<R>(
-        &self,
-        record: &Record,
-        look: impl FnOnce(&ResolvConf<'_>) -> R,
-    ) -> R {
+    /// The text of the container's `/etc/resolv.conf`, and whom its name server forwards to.
+    pub(super) async fn resolution(&self, record: &Record) -> (String, Vec<IpAddr>) {
         let settings = &self.shared.settings;
         let host = &record.host;
         // A machine without the file has no name servers to pass on.
@@ -164,7 +160,7 @@ impl Engine {
         };
         let search = choose(&host.dns_search, &settings.dns_search);
         let options = choose(&host.dns_options, &settings.dns_options);
-        look(&ResolvConf {
+        let conf = ResolvConf {
             host: &on_host,
             nameservers: servers,
             search: &search,
@@ -172,7 +168,8 @@ impl Engine {
             embedded: record.networks.keys().any(|name| self.has_names(name)),
             host_network: host.network_mode == NetworkMode::Host,
             ipv6: record.endpoints().any(|endpoint| endpoint.ipv6.is_some()),
-        })
+        };
+        (conf.text(), conf.upstream())
     }
 
     /// Whether containers on that network find each other by name.

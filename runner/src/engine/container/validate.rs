@@ -2,7 +2,7 @@
 
 use crate::engine::EngineError;
 use crate::engine::signal;
-use crate::spec::{ContainerConfig, HostConfig, NetworkMode, RestartPolicy};
+use crate::spec::{ContainerConfig, HostConfig, NetworkMode, Resources, RestartPolicy};
 
 const MIN_MEMORY_BYTES: i64 = 6 << 20;
 
@@ -112,6 +112,24 @@ fn resources(host: &HostConfig) -> Result<(), EngineError> {
             "Minimum memory limit can not be less than memory reservation limit, see usage",
         );
     }
+    cpu(asked)?;
+    if let Some(weight) = asked.blkio.weight
+        && weight != 0
+        && !(10..=1000).contains(&weight)
+    {
+        return refuse("Range of blkio weight is from 10 to 1000");
+    }
+    if host.oom_score_adj < -1000 || host.oom_score_adj > 1000 {
+        return Err(EngineError::InvalidParameter(format!(
+            "Invalid value {}, range for oom score adj is [-1000, 1000]",
+            host.oom_score_adj
+        )));
+    }
+    Ok(())
+}
+
+fn cpu(asked: &Resources) -> Result<(), EngineError> {
+    let refuse = |text: &str| Err(EngineError::InvalidParameter(text.to_owned()));
     if let Some(period) = asked.cpu.period_us.filter(|&period| period != 0)
         && !(1_000..=1_000_000).contains(&period)
     {
@@ -134,25 +152,13 @@ fn resources(host: &HostConfig) -> Result<(), EngineError> {
             )));
         }
     }
-    if let Some(weight) = asked.blkio.weight
-        && weight != 0
-        && !(10..=1000).contains(&weight)
-    {
-        return refuse("Range of blkio weight is from 10 to 1000");
-    }
-    if host.oom_score_adj < -1000 || host.oom_score_adj > 1000 {
-        return Err(EngineError::InvalidParameter(format!(
-            "Invalid value {}, range for oom score adj is [-1000, 1000]",
-            host.oom_score_adj
-        )));
-    }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{CpuLimit, Resources};
+    use crate::spec::CpuLimit;
 
     fn host(resources: Resources) -> HostConfig {
         HostConfig {

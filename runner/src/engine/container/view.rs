@@ -164,8 +164,6 @@ pub struct HealthProbe {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waited {
     pub code: i32,
-    /// Why the wait itself failed.
-    pub error: Option<String>,
 }
 
 /// `docker top`.

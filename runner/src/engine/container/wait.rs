@@ -40,10 +40,8 @@ async fn until(
         .await
         .map_err(|_| EngineError::Internal("the container is gone".to_owned()))?;
     let exit = life.last_exit.as_ref();
+    // What kept init from running is the answer to the start and shown by inspect.
     Ok(Waited {
         code: exit.map_or(0, |exit: &Exit| exit.code),
-        error: exit
-            .map(|exit| exit.error.clone())
-            .filter(|text| !text.is_empty()),
     })
 }

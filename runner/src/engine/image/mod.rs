@@ -22,9 +22,9 @@ use crate::spec::{ContainerConfig, ContainerState};
 pub struct RegistryAuth {
     pub username: String,
     pub password: String,
-    /// Registry host, or docker.io's legacy URL; empty is docker.io.
+    /// Registry host, or `docker.io`'s legacy URL; empty is `docker.io`.
     pub server_address: String,
-    /// OAuth2 refresh token, used instead of a password.
+    /// `OAuth2` refresh token, used instead of a password.
     pub identity_token: String,
     /// Bearer token, used as it is.
     pub registry_token: String,

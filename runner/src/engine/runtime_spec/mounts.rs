@@ -36,18 +36,19 @@ pub(super) fn mounts(record: &Record, around: &Surroundings) -> Vec<Mount> {
 /// Fits a default mount to namespaces that are not the container's own.
 fn adapt(mount: Mount, ipc: &IpcMode, around: &Surroundings) -> Option<Mount> {
     let destination = mount.destination().clone();
-    let shared_ipc = around.ipc != NamespaceSource::Own;
     match destination.to_str() {
         Some("/dev/shm") if *ipc == IpcMode::Host => {
             Some(bind("/dev/shm".into(), "/dev/shm", &["rbind", "rprivate"]))
         }
         Some("/dev/shm") if !has_own_shm(ipc) => None,
         // A queue file system shows the namespace of whoever mounts it; the host's is bound.
-        Some("/dev/mqueue") if shared_ipc && *ipc == IpcMode::Host => Some(bind(
-            "/dev/mqueue".into(),
-            "/dev/mqueue",
-            &["rbind", "rprivate"],
-        )),
+        Some("/dev/mqueue") if *ipc == IpcMode::Host => {
+            let on_host = Path::new("/dev/mqueue");
+            let options = ["rbind", "rprivate"];
+            on_host
+                .exists()
+                .then(|| bind(on_host.into(), "/dev/mqueue", &options))
+        }
         // sysfs can be mounted only by the owner of the network namespace; a bind always works.
         Some("/sys") if around.network == NamespaceSource::Host => Some(bind(
             "/sys".into(),

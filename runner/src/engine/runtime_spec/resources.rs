@@ -122,6 +122,10 @@ fn block_device(path: &Path) -> Result<(i64, i64), EngineError> {
     }
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "made for `map_err`, which gives the error away"
+)]
 fn describing(error: oci_spec::OciSpecError) -> EngineError {
     EngineError::internal("describing a block device", &error)
 }

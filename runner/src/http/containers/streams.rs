@@ -35,7 +35,7 @@ pub(crate) async fn wait(
 
 fn wait_answer(waited: Result<Waited, EngineError>) -> wire::WaitAnswer {
     let (status_code, error) = match waited {
-        Ok(waited) => (waited.code, waited.error),
+        Ok(waited) => (waited.code, None),
         Err(error) => (-1, Some(error.to_string())),
     };
     wire::WaitAnswer {
@@ -127,10 +127,7 @@ mod tests {
     #[test]
     fn a_wait_that_failed_says_why() {
         let text = |waited| serde_json::to_string(&wait_answer(waited)).unwrap();
-        let exited = Waited {
-            code: 7,
-            error: None,
-        };
+        let exited = Waited { code: 7 };
         assert_eq!(text(Ok(exited)), r#"{"StatusCode":7}"#);
         let failed = EngineError::Internal("gone".to_owned());
         assert_eq!(

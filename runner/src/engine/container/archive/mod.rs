@@ -13,6 +13,7 @@ use std::path::Path;
 
 use super::cell::Container;
 use super::request::PutArchive;
+use super::rootfs;
 use super::view::PathStat;
 use crate::engine::error::chain;
 use crate::engine::{ByteStream, Engine, EngineError};
@@ -28,11 +29,11 @@ impl Engine {
         container: &ContainerRef,
     ) -> Result<ByteStream, EngineError> {
         let container = self.find_container(container)?;
-        let engine = self.clone();
-        let of = std::sync::Arc::clone(&container);
-        let root = blocking(move || engine.place(&of, Path::new("/")))
-            .await?
-            .root;
+        let snapshot = self.shared.images.snapshot(container.id());
+        let snapshot = snapshot
+            .map_err(|error| EngineError::internal("finding the container's layer", &error))?;
+        // What is mounted in the container is no part of it.
+        let root = blocking(move || rootfs::mount_read_only(&snapshot)).await?;
         self.container_event(&container, "export", &[]);
         Ok(channel::written(move |writer| {
             pack::pack_content(&root, writer)
@@ -79,7 +80,7 @@ impl Engine {
         });
         found
             .await
-            .map_err(|error| not_found(error, container, path))
+            .map_err(|error| not_found(&error, container, path))
     }
 
     /// Unpacks a tar, plain or compressed, into a directory of the container.
@@ -109,7 +110,7 @@ impl Engine {
             io::ErrorKind::NotADirectory => {
                 EngineError::InvalidParameter("extraction point is not a directory".to_owned())
             }
-            _ => not_found(error, &container, &request.path),
+            _ => not_found(&error, &container, &request.path),
         })?;
         if read_only {
             return Err(EngineError::Forbidden(
@@ -165,13 +166,13 @@ impl From<io::Error> for EngineError {
     }
 }
 
-fn not_found(error: io::Error, container: &Container, path: &str) -> EngineError {
+fn not_found(error: &io::Error, container: &Container, path: &str) -> EngineError {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => EngineError::NotFound(format!(
             "Could not find the file {path} in container {}",
             container.read(|record| record.name.to_string())
         )),
-        _ => EngineError::internal("looking for the file", &error),
+        _ => EngineError::internal("looking for the file", error),
     }
 }
 

@@ -56,7 +56,7 @@ impl<'a> Packer<'a> {
         let Some(stat) = parent.stat(name)? else {
             return Ok(());
         };
-        let mut header = header(&stat)?;
+        let mut header = header(&stat);
         let kind = kind_of(&stat);
         if kind == Kind::Socket {
             return Ok(());
@@ -135,14 +135,14 @@ fn is_packed(key: &[u8]) -> bool {
     key == b"security.capability" || key.starts_with(b"user.")
 }
 
-fn header(stat: &FileStat) -> io::Result<Header> {
+fn header(stat: &FileStat) -> Header {
     let mut header = Header::new_gnu();
     header.set_mode(stat.st_mode & 0o7777);
     header.set_uid(stat.st_uid.into());
     header.set_gid(stat.st_gid.into());
     header.set_mtime(u64::try_from(stat.st_mtime).unwrap_or(0));
     header.set_size(0);
-    Ok(header)
+    header
 }
 
 fn set_node(header: &mut Header, node: Node) -> io::Result<()> {

@@ -69,7 +69,6 @@ pub(crate) fn run(arguments: ServerArguments) -> Outcome {
         let server = hythe_server::Server::bind(config)
             .await
             .context("the registry cannot start")?;
-        tracing::info!(address = %server.local_addr(), "registry ready");
         server.run(shutdown.cancelled_owned()).await?;
         Ok(())
     })

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use crate::api::{Api, ApiError, Call, segment};
 use crate::failure::{Failure, Outcome, say};
-use crate::format::{Template, indented};
+use crate::format::{Template, indented, template_data};
 use crate::output;
 
 #[derive(Debug, Args)]
@@ -159,12 +159,14 @@ fn render(template: &Template, json: &str) -> anyhow::Result<String> {
     {
         object.entry("ID").or_insert(id);
     }
-    // Absent without a health check, but there for who asks whether it is.
-    if let Some(state) = data
-        .get_mut("State")
-        .and_then(|state| state.as_object_mut())
-    {
-        state.entry("Health").or_insert(serde_json::Value::Null);
+    // Fields that are left out when they are empty, but that are there for who asks.
+    for (object, field) in [("State", "Health"), ("Config", "ExposedPorts")] {
+        if let Some(object) = data
+            .get_mut(object)
+            .and_then(|object| object.as_object_mut())
+        {
+            object.entry(field).or_insert(serde_json::Value::Null);
+        }
     }
-    template.render(&gotmpl::to_value(&data)?)
+    template.render(&template_data(&data))
 }

@@ -10,7 +10,8 @@ use serde::Deserialize;
 use crate::api::{Api, Call};
 use crate::credentials::{ConfigFile, Login, server_of_host};
 use crate::failure::Outcome;
-use crate::{output, terminal};
+use crate::output;
+use crate::terminal;
 
 #[derive(Debug, Args)]
 pub(crate) struct LoginArguments {

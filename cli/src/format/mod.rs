@@ -4,6 +4,7 @@
 
 mod human;
 mod indent;
+mod inspected;
 mod listing;
 mod table;
 mod template;
@@ -12,6 +13,7 @@ pub(crate) use human::{
     binary_size, created_at, decimal_size, duration_ago, go_quoted, short_id, truncated,
 };
 pub(crate) use indent::indented;
+pub(crate) use inspected::template_data;
 pub(crate) use listing::{Field, Listing, Row};
 pub(crate) use table::{LIST_WIDTH, align};
 pub(crate) use template::Template;

@@ -6,6 +6,8 @@
 use anyhow::Context as _;
 use gotmpl::{MissingKey, TemplateError, Value};
 
+use super::inspected::to_json;
+
 /// A `--format` that was understood.
 pub(crate) struct Template(gotmpl::Template);
 
@@ -129,26 +131,6 @@ fn usable(count: i64) -> usize {
     usize::try_from(count.clamp(0, 4096)).unwrap_or(0)
 }
 
-/// The value as JSON, without the functions in it.
-fn to_json(value: &Value) -> serde_json::Value {
-    use serde_json::Value as Json;
-    match value {
-        Value::Bool(on) => Json::Bool(*on),
-        Value::Int(number) => Json::from(*number),
-        Value::Uint(number) => Json::from(*number),
-        Value::Float(number) => Json::from(*number),
-        Value::String(text) => Json::String(text.to_string()),
-        Value::List(values) => Json::Array(values.iter().map(to_json).collect()),
-        Value::Map(map) => Json::Object(
-            map.iter()
-                .filter(|(_, value)| !value.is_function())
-                .map(|(key, value)| (key.to_string(), to_json(value)))
-                .collect(),
-        ),
-        _ => Json::Null,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,7 +148,7 @@ mod tests {
             "Mounts": [{"Source": "/a"}, {"Source": "/b"}],
             "SizeRw": 1.5,
         });
-        Template::parse(template)?.render(&gotmpl::to_value(&data)?)
+        Template::parse(template)?.render(&crate::format::template_data(&data))
     }
 
     #[test]

@@ -9,7 +9,8 @@ use serde::Deserialize;
 use crate::api::{Api, ApiError, Call};
 use crate::failure::Outcome;
 use crate::format::{Field, Listing, Row, binary_size, decimal_size, short_id};
-use crate::{output, terminal};
+use crate::output;
+use crate::terminal;
 
 const TABLE: &str = "{{.ID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.NetIO}}\t{{.BlockIO}}\t{{.PIDs}}";
 

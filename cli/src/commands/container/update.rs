@@ -51,7 +51,7 @@ pub(crate) struct UpdateArguments {
     /// Limit of processes; -1 for unlimited
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pids_limit: Option<i64>,
-    /// What to do when the container exits: no, always, unless-stopped, on-failure[:max]
+    /// What to do when the container exits: no, always, unless-stopped, `on-failure[:max]`
     #[arg(long, value_name = "POLICY", value_parser = values::parse_restart)]
     restart: Option<RestartPolicy>,
     #[arg(required = true, value_name = "CONTAINER")]

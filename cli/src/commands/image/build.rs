@@ -99,7 +99,7 @@ struct BuildContainerOptions {
     /// Size of /dev/shm
     #[arg(long, value_name = "SIZE", value_parser = values::parse_bytes)]
     shm_size: Option<i64>,
-    /// Limit of a process: NAME=SOFT[:HARD]
+    /// Limit of a process: `NAME=SOFT[:HARD]`
     #[arg(long, value_name = "LIMIT", value_parser = values::parse_ulimit)]
     ulimit: Vec<ResourcesUlimits>,
     /// cgroup that holds the containers'

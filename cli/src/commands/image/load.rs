@@ -8,7 +8,8 @@ use super::progress::{self, Shown};
 use crate::api::{Api, Call};
 use crate::commands::archive;
 use crate::failure::Outcome;
-use crate::{output, terminal};
+use crate::output;
+use crate::terminal;
 
 #[derive(Debug, Args)]
 pub(crate) struct LoadArguments {

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::api::{Api, Call, Filters};
 use crate::failure::Outcome;
-use crate::format::Template;
+use crate::format::{self, Template};
 use crate::output;
 use crate::values;
 
@@ -72,7 +72,7 @@ pub(super) async fn run(api: &Api, arguments: &EventsArguments) -> Outcome {
     let mut events = api.json_lines(call).await?;
     while let Some(event) = events.next::<Value>().await? {
         let text = match &template {
-            Some(template) => template.render(&template_data(event)?)?,
+            Some(template) => template.render(&template_data(event))?,
             None => line(&serde_json::from_value(event)?, &zone),
         };
         output::line(&text)?;
@@ -81,7 +81,7 @@ pub(super) async fn run(api: &Api, arguments: &EventsArguments) -> Outcome {
 }
 
 /// The event as templates see it: times have capital letters there too.
-fn template_data(mut event: Value) -> anyhow::Result<gotmpl::Value> {
+fn template_data(mut event: Value) -> gotmpl::Value {
     if let Some(object) = event.as_object_mut() {
         for (wire, field) in [
             ("time", "Time"),
@@ -93,7 +93,7 @@ fn template_data(mut event: Value) -> anyhow::Result<gotmpl::Value> {
             }
         }
     }
-    Ok(gotmpl::to_value(&event)?)
+    format::template_data(&event)
 }
 
 /// `2024-01-02T03:04:05.000000000Z container start 0123… (image=nginx, name=web)`

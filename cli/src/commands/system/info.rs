@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::api::{Api, Call};
 use crate::failure::Outcome;
-use crate::format::{Template, binary_size};
+use crate::format::{Template, binary_size, template_data};
 use crate::output;
 
 #[derive(Debug, Args)]
@@ -25,7 +25,7 @@ pub(super) async fn run(api: &Api, arguments: &InfoArguments) -> Outcome {
     };
     let info: Value = api.json(Call::get("/info")).await?;
     let text = match template {
-        Some(template) => template.render(&gotmpl::to_value(&info)?)? + "\n",
+        Some(template) => template.render(&template_data(&info))? + "\n",
         None => overview(&info),
     };
     output::print(&text)?;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::api::{Api, Call};
 use crate::failure::{Failure, Outcome, say};
-use crate::format::Template;
+use crate::format::{Template, template_data};
 use crate::output;
 
 #[derive(Debug, Args)]
@@ -36,7 +36,7 @@ pub(super) async fn run(api: &Api, arguments: &VersionArguments) -> Outcome {
     let text = match &template {
         Some(template) => {
             let data = json!({"Client": client, "Server": server});
-            template.render(&gotmpl::to_value(&data)?)? + "\n"
+            template.render(&template_data(&data))? + "\n"
         }
         None => overview(&client, &server),
     };

@@ -14,7 +14,7 @@ use crate::values::{self, NetworkAttachment};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Network")]
 pub(crate) struct NetworkOptions {
-    /// Publish a port: [ADDRESS:][HOST:]CONTAINER[/PROTOCOL], or ranges of them
+    /// Publish a port: `[ADDRESS:][HOST:]CONTAINER[/PROTOCOL]`, or ranges of them
     #[arg(long, short, value_name = "PORTS")]
     publish: Vec<String>,
     /// Publish all exposed ports to free ones

@@ -49,7 +49,7 @@ pub(crate) struct ProcessOptions {
     /// Run an init that forwards signals and reaps processes
     #[arg(long)]
     init: bool,
-    /// What to do when the container exits: no, always, unless-stopped, on-failure[:max]
+    /// What to do when the container exits: no, always, unless-stopped, `on-failure[:max]`
     #[arg(long, value_name = "POLICY", value_parser = values::parse_restart)]
     restart: Option<RestartPolicy>,
     /// Signal that stops the container

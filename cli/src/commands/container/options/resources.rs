@@ -50,7 +50,7 @@ pub(crate) struct ResourceOptions {
     /// Limit of processes; -1 for unlimited
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pids_limit: Option<i64>,
-    /// Limit of a process: NAME=SOFT[:HARD]
+    /// Limit of a process: `NAME=SOFT[:HARD]`
     #[arg(long, value_name = "LIMIT", value_parser = values::parse_ulimit)]
     ulimit: Vec<ResourcesUlimits>,
     /// Size of /dev/shm
@@ -80,7 +80,7 @@ pub(crate) struct ResourceOptions {
     /// Writes to a device per second: DEVICE:N
     #[arg(long, value_name = "RATE", value_parser = values::parse_rate_operations)]
     device_write_iops: Vec<ThrottleDevice>,
-    /// Add a host device: HOST[:CONTAINER][:rwm]
+    /// Add a host device: `HOST[:CONTAINER][:rwm]`
     #[arg(long, value_name = "DEVICE", value_parser = values::parse_device)]
     device: Vec<DeviceMapping>,
     /// Rule for the list of devices the cgroup allows

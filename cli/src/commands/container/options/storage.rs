@@ -12,7 +12,7 @@ use crate::values::{self, VolumeSpec};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Storage")]
 pub(crate) struct StorageOptions {
-    /// Mount a host path or a volume: [SOURCE:]TARGET[:OPTIONS]
+    /// Mount a host path or a volume: `[SOURCE:]TARGET[:OPTIONS]`
     #[arg(long, short, value_name = "VOLUME")]
     volume: Vec<String>,
     /// Mount: type=bind|volume|tmpfs,source=…,target=…[,readonly…]

@@ -70,13 +70,13 @@ pub(super) async fn follow(
     let mut display = Display::new(shown);
     while let Some(line) = lines.next::<Line>().await? {
         if let Some(failure) = line.failure() {
-            display.finish();
+            display.finish()?;
             return Err(failure);
         }
         each(&line);
         display.show(&line)?;
     }
-    display.finish();
+    display.finish()?;
     Ok(())
 }
 
@@ -89,6 +89,9 @@ enum Display {
 struct Bars {
     all: MultiProgress,
     by_id: HashMap<String, ProgressBar>,
+    /// What is said once there are bars; it comes below them.
+    closing: String,
+    to_error: bool,
 }
 
 impl Display {
@@ -106,6 +109,8 @@ impl Display {
             Self::Bars(Bars {
                 all: MultiProgress::with_draw_target(target),
                 by_id: HashMap::new(),
+                closing: String::new(),
+                to_error: shown == Shown::StandardError,
             })
         } else {
             Self::Lines {
@@ -117,28 +122,31 @@ impl Display {
     fn show(&mut self, line: &Line) -> std::io::Result<()> {
         match self {
             Self::Silent => Ok(()),
-            Self::Lines { to_error } => {
-                let text = plain(line);
-                if *to_error {
-                    if !text.is_empty() {
-                        crate::output::remark(text.trim_end_matches('\n'));
-                    }
-                    Ok(())
-                } else {
-                    crate::output::print(&text)
-                }
-            }
+            Self::Lines { to_error } => say(&plain(line), *to_error),
             Self::Bars(bars) => bars.show(line),
         }
     }
 
-    fn finish(&mut self) {
-        if let Self::Bars(bars) = self {
-            for bar in bars.by_id.values() {
-                bar.abandon();
-            }
+    fn finish(self) -> std::io::Result<()> {
+        let Self::Bars(bars) = self else {
+            return Ok(());
+        };
+        for bar in bars.by_id.values() {
+            bar.abandon();
         }
+        say(&bars.closing, bars.to_error)
     }
+}
+
+/// Writes text that ends with a newline, or none.
+fn say(text: &str, to_error: bool) -> std::io::Result<()> {
+    if !to_error {
+        return crate::output::print(text);
+    }
+    if !text.is_empty() {
+        crate::output::remark(text.trim_end_matches('\n'));
+    }
+    Ok(())
 }
 
 /// The line as it is printed where there is no terminal. Bars have no place there.
@@ -170,7 +178,11 @@ impl Bars {
         }
         // Without an id, or with a tag for one, a line is said once and does not move.
         if line.progress_detail.is_none() && !self.by_id.contains_key(&line.id) {
-            return self.all.println(plain(line).trim_end_matches('\n'));
+            if self.by_id.is_empty() {
+                return self.all.println(plain(line).trim_end_matches('\n'));
+            }
+            self.closing.push_str(&plain(line));
+            return Ok(());
         }
         let bar = self.by_id.entry(line.id.clone()).or_insert_with(|| {
             let bar = self.all.add(ProgressBar::no_length());

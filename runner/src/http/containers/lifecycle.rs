@@ -33,7 +33,8 @@ pub(crate) async fn create(
         host,
         platform: query.given("platform").map(str::to_owned),
     };
-    let created = engine.create_container(request).await?;
+    // Some 16 KiB of future, which no other request should have to carry.
+    let created = Box::pin(engine.create_container(request)).await?;
     let answer = wire::CreatedContainer {
         id: created.id.to_string(),
         warnings: created.warnings,

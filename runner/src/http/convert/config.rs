@@ -6,9 +6,6 @@ use super::{Result, bad, ports};
 use crate::http::wire;
 use crate::spec::{ContainerConfig, HealthCheck};
 
-/// Docker refuses shorter ones; zero means "inherit".
-const SHORTEST_PROBE_NS: i64 = 1_000_000;
-
 pub(crate) fn config_from_wire(wire: wire::Config) -> Result<ContainerConfig> {
     let exposed_ports = wire.exposed_ports.keys();
     let exposed_ports = exposed_ports
@@ -17,11 +14,11 @@ pub(crate) fn config_from_wire(wire: wire::Config) -> Result<ContainerConfig> {
     Ok(ContainerConfig {
         image: wire.image,
         user: wire.user,
-        env: checked_env(wire.env.unwrap_or_default())?,
+        env: wire.env.unwrap_or_default(),
         // An empty entrypoint clears the image's; an empty command does not.
         entrypoint: wire.entrypoint,
         cmd: wire.cmd.filter(|words| !words.is_empty()),
-        working_dir: absolute(wire.working_dir)?,
+        working_dir: wire.working_dir,
         hostname: wire.hostname,
         domainname: wire.domainname,
         labels: wire.labels,
@@ -74,41 +71,7 @@ pub(crate) fn config_to_wire(config: &ContainerConfig) -> wire::Config {
     }
 }
 
-fn checked_env(env: Vec<String>) -> Result<Vec<String>> {
-    match env
-        .iter()
-        .find(|pair| pair.is_empty() || pair.starts_with('='))
-    {
-        Some(pair) => bad(format!("invalid environment variable: {pair}")),
-        None => Ok(env),
-    }
-}
-
-fn absolute(working_dir: String) -> Result<String> {
-    if working_dir.is_empty() || working_dir.starts_with('/') {
-        Ok(working_dir)
-    } else {
-        bad(format!(
-            "the working directory '{working_dir}' is invalid, it needs to be an absolute path"
-        ))
-    }
-}
-
 fn health_from_wire(wire: wire::HealthConfig) -> Result<HealthCheck> {
-    let durations = [
-        ("Interval", wire.interval),
-        ("Timeout", wire.timeout),
-        ("StartPeriod", wire.start_period),
-        ("StartInterval", wire.start_interval),
-    ];
-    for (name, nanoseconds) in durations {
-        if nanoseconds != 0 && nanoseconds < SHORTEST_PROBE_NS {
-            return bad(format!("{name} in Healthcheck cannot be less than 1ms"));
-        }
-    }
-    if wire.retries < 0 {
-        return bad("Retries in Healthcheck cannot be negative");
-    }
     match wire.test.first().map(String::as_str) {
         None | Some("" | "NONE" | "CMD" | "CMD-SHELL") => {}
         Some(other) => return bad(format!("unknown type in Healthcheck.Test: {other}")),

@@ -17,7 +17,7 @@ use super::{Result, bad, none_if_empty, unsupported};
 use crate::http::error::ApiError;
 use crate::http::target::ApiVersion;
 use crate::http::wire;
-use crate::spec::{HostConfig, NamespaceMode, NetworkAttachment, NetworkMode, RestartPolicy};
+use crate::spec::{HostConfig, NamespaceMode, NetworkAttachment, NetworkMode};
 
 /// `/dev/shm` unless told otherwise.
 const DEFAULT_SHM_BYTES: i64 = 64 << 20;
@@ -205,12 +205,11 @@ fn extra_hosts(wire: &wire::HostConfig) -> Result<Vec<String>> {
 }
 
 fn oom_score_adj(value: i64) -> Result<i32> {
-    match i32::try_from(value) {
-        Ok(value) if (-1000..=1000).contains(&value) => Ok(value),
-        _ => bad(format!(
+    i32::try_from(value).or_else(|_| {
+        bad(format!(
             "Invalid value {value}, range for oom score adj is [-1000, 1000]"
-        )),
-    }
+        ))
+    })
 }
 
 /// Rows and columns; Docker's zero size is none.
@@ -221,27 +220,15 @@ pub(crate) fn console_size(size: Option<&[u16]>) -> Option<(u16, u16)> {
     }
 }
 
-/// Options that contradict each other, in Docker's words.
+/// Options of the request that contradict each other, in Docker's words. The engine checks what
+/// holds for a container; here is what holds only before the image's own settings are merged in.
 fn check_conflicts(config: &wire::Config, host: &HostConfig) -> Result<()> {
     let in_container = matches!(host.network_mode, NetworkMode::Container(_));
     let host_uts = host.uts_mode == NamespaceMode::Host;
-    let publishes = !host.port_bindings.is_empty() || host.publish_all_ports;
     let conflicts = [
         (
             in_container && !config.hostname.is_empty(),
             "conflicting options: hostname and the network mode",
-        ),
-        (
-            in_container && (!host.dns.is_empty() || !host.dns_search.is_empty()),
-            "conflicting options: dns and the network mode",
-        ),
-        (
-            in_container && !host.extra_hosts.is_empty(),
-            "conflicting options: custom host-to-IP mapping and the network mode",
-        ),
-        (
-            in_container && publishes,
-            "conflicting options: port publishing and the container type network mode",
         ),
         (
             in_container && !config.exposed_ports.is_empty(),
@@ -254,10 +241,6 @@ fn check_conflicts(config: &wire::Config, host: &HostConfig) -> Result<()> {
         (
             host_uts && !config.domainname.is_empty(),
             "conflicting options: domainname and the UTS mode",
-        ),
-        (
-            host.auto_remove && host.restart_policy != RestartPolicy::No,
-            "can't create 'AutoRemove' container with restart policy",
         ),
     ];
     match conflicts.into_iter().find(|(holds, _)| *holds) {

@@ -12,24 +12,19 @@ const CPUS_PERIOD_US: u64 = 100_000;
 const NANO_CPUS_PER_US: i64 = 10_000;
 
 pub(crate) fn resources_from_wire(wire: &wire::HostConfig) -> Result<Resources> {
-    let swappiness = wire.memory_swappiness.filter(|value| *value != -1);
-    if let Some(value) = swappiness.filter(|value| !(0..=100).contains(value)) {
-        return bad(format!(
-            "Invalid value: {value}, valid memory swappiness range is 0-100"
-        ));
-    }
     Ok(Resources {
         memory_bytes: limit("memory", wire.memory)?,
         memory_reservation_bytes: limit("memory reservation", wire.memory_reservation)?,
         memory_swap_bytes: none_if_zero(wire.memory_swap),
-        memory_swappiness: swappiness,
+        // The command line sends -1 for "not said".
+        memory_swappiness: wire.memory_swappiness.filter(|value| *value != -1),
         oom_kill_disable: wire.oom_kill_disable.unwrap_or(false),
         cpu: cpu_limit(wire)?,
         cpu_shares: limit("CPU shares", wire.cpu_shares)?.map(i64::unsigned_abs),
         cpuset_cpus: wire.cpuset_cpus.clone(),
         cpuset_mems: wire.cpuset_mems.clone(),
         pids_limit: wire.pids_limit,
-        blkio: block_io(wire)?,
+        blkio: block_io(wire),
         devices: wire.devices.iter().map(device).collect::<Result<_>>()?,
         device_cgroup_rules: device_rules(wire)?,
         ulimits: wire.ulimits.iter().map(ulimit).collect::<Result<_>>()?,
@@ -46,18 +41,9 @@ fn limit(what: &str, value: i64) -> Result<Option<i64>> {
 
 fn cpu_limit(wire: &wire::HostConfig) -> Result<CpuLimit> {
     let Some(nano_cpus) = none_if_zero(wire.nano_cpus) else {
-        if wire.cpu_period != 0 && !(1000..=1_000_000).contains(&wire.cpu_period) {
-            return bad(
-                "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. \
-                 1000000)",
-            );
-        }
-        if wire.cpu_quota > 0 && wire.cpu_quota < 1000 {
-            return bad("CPU cfs quota can not be less than 1ms (i.e. 1000)");
-        }
         return Ok(CpuLimit {
             quota_us: none_if_zero(wire.cpu_quota),
-            period_us: none_if_zero(wire.cpu_period).map(i64::unsigned_abs),
+            period_us: limit("CPU period", wire.cpu_period)?.map(i64::unsigned_abs),
             nano_cpus: None,
         });
     };
@@ -72,9 +58,6 @@ fn cpu_limit(wire: &wire::HostConfig) -> Result<CpuLimit> {
     if wire.cpu_quota != 0 {
         return conflict("CPU Quota");
     }
-    if nano_cpus < NANO_CPUS_PER_US * 1000 {
-        return bad("Range of CPUs is from 0.01");
-    }
     Ok(CpuLimit {
         quota_us: Some(nano_cpus / NANO_CPUS_PER_US),
         period_us: Some(CPUS_PERIOD_US),
@@ -82,14 +65,7 @@ fn cpu_limit(wire: &wire::HostConfig) -> Result<CpuLimit> {
     })
 }
 
-fn block_io(wire: &wire::HostConfig) -> Result<BlockIo> {
-    let devices = wire.blkio_weight_device.iter();
-    let weights = devices.clone().map(|device| device.weight);
-    for weight in weights.chain([wire.blkio_weight]) {
-        if weight != 0 && !(10..=1000).contains(&weight) {
-            return bad("Range of blkio weight is from 10 to 1000");
-        }
-    }
+fn block_io(wire: &wire::HostConfig) -> BlockIo {
     let rates = |list: &[wire::ThrottleDevice]| -> Vec<DeviceRate> {
         let rate = |device: &wire::ThrottleDevice| DeviceRate {
             path: PathBuf::from(&device.path),
@@ -97,19 +73,18 @@ fn block_io(wire: &wire::HostConfig) -> Result<BlockIo> {
         };
         list.iter().map(rate).collect()
     };
-    Ok(BlockIo {
+    let weight = |device: &wire::WeightDevice| DeviceRate {
+        path: PathBuf::from(&device.path),
+        rate: device.weight.into(),
+    };
+    BlockIo {
         weight: Some(wire.blkio_weight).filter(|weight| *weight != 0),
-        weight_device: devices
-            .map(|device| DeviceRate {
-                path: PathBuf::from(&device.path),
-                rate: device.weight.into(),
-            })
-            .collect(),
+        weight_device: wire.blkio_weight_device.iter().map(weight).collect(),
         read_bps: rates(&wire.blkio_device_read_bps),
         write_bps: rates(&wire.blkio_device_write_bps),
         read_iops: rates(&wire.blkio_device_read_iops),
         write_iops: rates(&wire.blkio_device_write_iops),
-    })
+    }
 }
 
 fn device(wire: &wire::DeviceMapping) -> Result<DeviceMapping> {
@@ -286,13 +261,9 @@ mod tests {
         };
         let bad = vec![
             host(|host| host.memory = -1),
-            host(|host| host.memory_swappiness = Some(101)),
+            host(|host| host.cpu_period = -1),
             host(|host| (host.nano_cpus, host.cpu_quota) = (1_000_000_000, 1000)),
             host(|host| (host.nano_cpus, host.cpu_period) = (1_000_000_000, 1000)),
-            host(|host| host.nano_cpus = 1),
-            host(|host| host.cpu_period = 999),
-            host(|host| host.cpu_quota = 999),
-            host(|host| host.blkio_weight = 5),
             host(|host| host.device_cgroup_rules = Some(vec!["c 1:3".to_owned()])),
             host(|host| host.ulimits = vec![ulimit(5, 3)]),
             host(|host| host.ulimits = vec![ulimit(-1, 3)]),

@@ -91,8 +91,9 @@ impl IntoResponse for ApiError {
         if self.status == StatusCode::NOT_MODIFIED {
             return self.status.into_response();
         }
-        if self.status.is_server_error() {
-            tracing::warn!(status = self.status.as_u16(), error = %self.message, "request failed");
+        // What is not supported is no trouble of this machine; what broke is.
+        if self.status == StatusCode::INTERNAL_SERVER_ERROR {
+            tracing::warn!(error = %self.message, "request failed");
         }
         let body = ErrorBody {
             message: &self.message,

@@ -5,11 +5,12 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::TryStreamExt as _;
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, StatusCode};
 
 use super::Container;
-use crate::engine::{Engine, PutArchive};
+use crate::engine::{ByteStream, Engine, PutArchive};
 use crate::http::Result;
 use crate::http::convert::path_stat_to_wire;
 use crate::http::error::ApiError;
@@ -28,6 +29,12 @@ fn path_stat_header(stat: crate::engine::PathStat) -> Result<String> {
     let json = serde_json::to_vec(&path_stat_to_wire(stat));
     let json = json.map_err(|error| ApiError::bad_parameter(error.to_string()))?;
     Ok(STANDARD.encode(json))
+}
+
+/// The head is sent by then: a source that breaks can only cut the body short, and the log is
+/// the one place that says why.
+fn tar_body(tar: ByteStream) -> Body {
+    Body::from_stream(tar.inspect_err(|error| tracing::warn!(%error, "archive cut short")))
 }
 
 pub(crate) async fn stat_archive(
@@ -49,7 +56,7 @@ pub(crate) async fn get_archive(
         (PATH_STAT, path_stat_header(stat)?),
         (CONTENT_TYPE, TAR.to_owned()),
     ];
-    Ok((headers, Body::from_stream(tar)).into_response())
+    Ok((headers, tar_body(tar)).into_response())
 }
 
 pub(crate) async fn put_archive(
@@ -72,5 +79,5 @@ pub(crate) async fn export(
     Container(container): Container,
 ) -> Result<Response> {
     let tar = engine.export_container(&container).await?;
-    Ok(([(CONTENT_TYPE, TAR)], Body::from_stream(tar)).into_response())
+    Ok(([(CONTENT_TYPE, TAR)], tar_body(tar)).into_response())
 }

@@ -47,8 +47,15 @@ pub async fn run(
     let listener = http::listen(&config.api.socket, config.api.group.as_deref())?;
     let socket = config.api.socket.clone();
     let engine = Engine::open(settings(config)).await?;
-    ready(Ready { socket, tcp: None });
+    ready(Ready {
+        socket: socket.clone(),
+        tcp: None,
+    });
     http::serve(listener, engine, shutdown).await;
+    // A socket that nobody listens on looks like an agent that hangs.
+    if let Err(error) = std::fs::remove_file(&socket) {
+        tracing::warn!(socket = %socket.display(), %error, "removing the socket");
+    }
     Ok(())
 }
 

@@ -99,7 +99,14 @@ impl Stream for AttachOutput {
     type Item = io::Result<(StdStream, Bytes)>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Pin::new(&mut self.0).poll_next(context)
+        match Pin::new(&mut self.0).poll_next(context) {
+            // The shim closed its end with input in it that the process never read (unix(7));
+            // all that it had written was read before this.
+            Poll::Ready(Some(Err(error))) if error.kind() == io::ErrorKind::ConnectionReset => {
+                Poll::Ready(None)
+            }
+            polled => polled,
+        }
     }
 }
 
@@ -123,7 +130,28 @@ impl AsyncWrite for AttachInput {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::StreamExt as _;
+    use tokio::io::AsyncWriteExt as _;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_shim_that_ends_before_it_read_all_input_is_the_end_of_output() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut stream = AttachStream::over(ours, &[]);
+        stream.input.write_all(b"never read").await.unwrap();
+        let head = OutputFrame {
+            stream: StdStream::Stdout,
+            length_bytes: 1,
+        };
+        let frame = [head.encode().as_slice(), b"y"].concat();
+        theirs.writable().await.unwrap();
+        assert_eq!(theirs.try_write(&frame).unwrap(), frame.len());
+        drop(theirs);
+        let seen = stream.output.next().await.unwrap().unwrap();
+        assert_eq!(seen, (StdStream::Stdout, Bytes::from_static(b"y")));
+        assert!(stream.output.next().await.is_none());
+    }
 
     #[test]
     fn frames_come_out_whole_however_they_arrive() {

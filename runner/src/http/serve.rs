@@ -376,6 +376,7 @@ mod tests {
         let head = read_until(&mut client, "\r\n\r\n").await;
         assert!(head.starts_with("HTTP/1.1 101 UPGRADED\r\n"), "{head}");
         assert!(head.contains("api-version: 1.50\r\n"), "{head}");
+        assert!(!head.contains("content-length"), "{head}");
         client.write_all(b" and late").await.unwrap();
         client.shutdown().await.unwrap();
         let mut rest = String::new();

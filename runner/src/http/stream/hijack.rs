@@ -24,7 +24,7 @@ use axum::extract::FromRequestParts;
 use axum::response::Response;
 use bytes::{Buf, Bytes};
 use futures_util::StreamExt as _;
-use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, UPGRADE};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use tokio::io::{AsyncBufRead, AsyncWriteExt as _, BufReader, Interest};
@@ -183,7 +183,8 @@ async fn send(mut writer: OwnedWriteHalf, mut output: OutputStream, tty: bool) -
     writer.shutdown().await
 }
 
-/// The head as it goes over the wire. Docker's own reason for 101 is "UPGRADED".
+/// The head as it goes over the wire. Docker's own reason for 101 is "UPGRADED". The length that
+/// the router saw is that of the empty body under the hijack; what follows has none.
 fn head(answer: &Response) -> Vec<u8> {
     let line: &[u8] = if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
         b"HTTP/1.1 101 UPGRADED\r\n"
@@ -191,7 +192,8 @@ fn head(answer: &Response) -> Vec<u8> {
         b"HTTP/1.1 200 OK\r\n"
     };
     let mut head = line.to_vec();
-    for (name, value) in answer.headers() {
+    let headers = answer.headers().iter();
+    for (name, value) in headers.filter(|(name, _)| *name != CONTENT_LENGTH) {
         head.extend_from_slice(name.as_str().as_bytes());
         head.extend_from_slice(b": ");
         head.extend_from_slice(value.as_bytes());

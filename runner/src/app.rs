@@ -51,7 +51,8 @@ pub async fn run(
         socket: socket.clone(),
         tcp: None,
     });
-    http::serve(listener, engine, shutdown).await;
+    http::serve(listener, engine.clone(), shutdown).await;
+    engine.close();
     // A socket that nobody listens on looks like an agent that hangs.
     if let Err(error) = std::fs::remove_file(&socket) {
         tracing::warn!(socket = %socket.display(), %error, "removing the socket");

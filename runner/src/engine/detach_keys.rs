@@ -151,7 +151,8 @@ mod tests {
     #[test]
     fn sequence_detaches_and_everything_else_passes() {
         // Pieces typed, bytes passed, whether it detached.
-        let cases: [(&[&[u8]], &[u8], bool); 8] = [
+        type Case = (&'static [&'static [u8]], &'static [u8], bool);
+        let cases: [Case; 8] = [
             (&[b"ls\n"], b"ls\n", false),
             (&[b"\x10\x11"], b"", true),
             (&[b"a\x10", b"\x11b"], b"a", true),

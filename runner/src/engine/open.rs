@@ -27,7 +27,7 @@ use super::paths::Paths;
 use super::volume::Volumes;
 use super::{Engine, EngineSettings, RegistrySettings, Shared};
 use crate::image::{ImageError, ImageOptions, ImageStore};
-use crate::launch::{ExitStatus, Found, LaunchError, Launcher, Shim};
+use crate::launch::{Cgroup, ExitStatus, Found, LaunchError, Launcher, Shim};
 use crate::network::{Netns, NetworkError, NetworkSpec, Networks, RestoredEndpoint};
 use crate::spec::{ContainerId, ContainerState, RestartPolicy, Running, StateEvent};
 use crate::store::{Records, StoreError};
@@ -124,6 +124,18 @@ impl Engine {
         }
         engine.sweep().await;
         Ok(engine)
+    }
+
+    /// Lets go of what an agent that does not run need not keep. Containers stay.
+    pub fn close(&self) {
+        let parent = Path::new(&self.shared.settings.cgroup_parent);
+        let own = Path::new("/").join(&self.shared.settings.network.instance);
+        // One that somebody else made for us is theirs.
+        if parent == own
+            && let Ok(group) = Cgroup::at(parent)
+        {
+            group.remove_if_empty();
+        }
     }
 
     fn hold_volumes(&self, restored: &[Restored]) {

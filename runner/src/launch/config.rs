@@ -19,6 +19,9 @@ pub struct ShimConfig {
     ///
     /// `None` takes the numbers of `process.user`.
     pub user: Option<UserSpec>,
+    /// Stay as init beside the program: pass signals on, reap orphans.
+    #[serde(default)]
+    pub reaper: bool,
 }
 
 /// A user as people write it, resolved inside the container.

@@ -23,6 +23,7 @@ pub mod netns;
 pub mod nodes;
 pub mod process;
 pub mod program;
+pub mod reaper;
 pub mod seccomp;
 pub mod terminal;
 pub mod tree;

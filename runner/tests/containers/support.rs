@@ -73,6 +73,7 @@ impl Recipe {
             stdin: StdinMode::Closed,
             console_size: None,
             user: None,
+            reaper: false,
         };
         let launcher = Launcher::new(&directory.path().join("run")).unwrap();
         Self {

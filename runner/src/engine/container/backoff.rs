@@ -98,8 +98,8 @@ mod tests {
             next_wait(
                 RestartPolicy::Always,
                 Ended {
-                    last_wait,
                     ran_for,
+                    last_wait,
                     ..ENDED
                 },
             )

@@ -235,6 +235,7 @@ impl Engine {
                 (true, true) => StdinMode::Once,
             },
             console_size: record.host.console_size,
+            reaper: record.host.init,
             user: Some(UserSpec {
                 user: config.user.clone(),
                 additional_groups: record.host.group_add.clone(),

@@ -302,6 +302,14 @@ impl Cgroup {
         })
     }
 
+    /// Removes the group where nothing is in it, neither a process nor another group.
+    pub fn remove_if_empty(&self) {
+        for root in self.directories() {
+            // In use, or never made: both are as they should be.
+            let _kept = std::fs::remove_dir(root);
+        }
+    }
+
     fn check_exists(&self) -> Result<(), LaunchError> {
         let path = self.any_directory();
         if path.is_dir() {

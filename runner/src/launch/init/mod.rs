@@ -82,7 +82,8 @@ fn start(setup: &mut Setup<'_>) -> Result<std::convert::Infallible, StartFailure
     })?;
     finish_root(setup, &null)?;
     join_session_keyring(&setup.shim.id)?;
-    let program = Program::find(root, process, setup.shim.user.as_ref())?;
+    let program =
+        Program::find(root, process, setup.shim.user.as_ref())?.behind_reaper(setup.shim.reaper);
     let master = master.as_ref().map(OwnedFd::as_fd);
     report(&setup.socket, &InitReport::Ready, master);
     await_order(&setup.socket, InitOrder::Start)?;

@@ -18,7 +18,7 @@ use crate::launch::error::{Step, reason};
 use crate::launch::{StartFailure, UserSpec, capability};
 use crate::sys::credentials::{self, Limit, ThreadCapabilities};
 use crate::sys::message_socket::MessageSocket;
-use crate::sys::{events, in_root, process, seccomp};
+use crate::sys::{events, in_root, process, reaper, seccomp};
 
 const DEFAULT_UMASK: u32 = 0o022;
 
@@ -41,6 +41,8 @@ pub(in crate::launch) struct Program {
     args: Vec<CString>,
     env: Vec<CString>,
     identity: Identity,
+    /// It runs as a child, and this process stays as init.
+    behind_reaper: bool,
 }
 
 impl Program {
@@ -77,7 +79,16 @@ impl Program {
             args: c_strings(args)?,
             env: c_strings(&env)?,
             identity,
+            behind_reaper: false,
         })
+    }
+
+    /// The same program, to be run as the child of an init that stays.
+    pub(in crate::launch) fn behind_reaper(self, yes: bool) -> Self {
+        Self {
+            behind_reaper: yes,
+            ..self
+        }
     }
 
     /// Gives the standard streams to the program and to its user.
@@ -106,10 +117,16 @@ impl Program {
         filter: Option<&[u8]>,
         parent: &MessageSocket,
     ) -> StartFailure {
-        match self.give_up_privileges(spec, filter, parent) {
-            Err(failure) => return failure,
-            Ok(()) => process::reset_signals(),
+        if let Err(failure) = self.give_up_privileges(spec, filter, parent) {
+            return failure;
         }
+        // Both are what the program's user may be: nothing is done for it with more rights.
+        if self.behind_reaper
+            && let Err(error) = reaper::stay_behind()
+        {
+            return StartFailure::setup(format!("cannot stay as init: {}", reason(&error)));
+        }
+        process::reset_signals();
         let error = process::execute(&self.path, &self.args, &self.env);
         let name = self.path.to_string_lossy();
         let message = format!("exec {name}: {}", reason(&error));

@@ -31,7 +31,7 @@ mod stream;
 mod system;
 mod volume;
 
-pub use crate::network::PublishedPort;
+pub use crate::network::{NetworkSettings, PublishedPort};
 pub use container::{
     AttachOptions, BlockIoEntry, Change, ChangeKind, ContainerSize, ContainerView, CpuStats,
     CreateRequest, CreatedContainer, EndpointView, Health, HealthProbe, HealthStatus,
@@ -62,7 +62,7 @@ use hythe_oci::client::Client;
 
 use crate::image::ImageStore;
 use crate::launch::Launcher;
-use crate::network::{NetworkSettings, NetworkSpec, Networks};
+use crate::network::{NetworkSpec, Networks};
 use crate::spec::{LogConfig, Ulimit};
 use crate::store::Records;
 use container::{Record, Table};

@@ -7,8 +7,8 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 
 use super::router::{ROUTES, router};
+use crate::engine::NetworkSettings;
 use crate::engine::{Engine, EngineSettings, RegistrySettings};
-use crate::network::NetworkSettings;
 use crate::spec::LogConfig;
 
 /// A route as `router` has it, what is put for its parameter, the JSON body if any, and the

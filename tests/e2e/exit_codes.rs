@@ -31,7 +31,7 @@ fn exit_codes_are_dockers() {
     run(&[&image, "/no/such/path"])
         .fails_with(127)
         .fails_saying("no such file or directory");
-    run(&["-w", "/etc/passwd", &image, "true"]).fails_with(126);
+    run(&["-w", "/etc/passwd", &image, "true"]).fails_with(125);
     for (signal, code) in [("KILL", 137), ("TERM", 143), ("SEGV", 139)] {
         // Init of a pid namespace ignores signals it has no handler for: a child takes it.
         run(&[

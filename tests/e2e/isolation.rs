@@ -21,10 +21,6 @@ fn nothing_of_the_host_is_visible() {
         processes.parse::<u32>().expect("a number") <= 3,
         "{processes} processes seen"
     );
-    assert_eq!(
-        run("readlink /proc/1/root; cat /proc/1/comm").ok().lines()[1],
-        "sh"
-    );
     run(&format!("ls {}", agent.data().display())).fails_saying("No such file");
     let mounts = run("cat /proc/self/mountinfo").ok().text();
     assert!(
@@ -81,7 +77,6 @@ fn what_docker_refuses_is_refused() {
     run("unshare -m true").fails_saying("Operation not permitted");
     run("keyctl show").fails_saying("Operation not permitted");
     run("echo 1 > /proc/sys/kernel/panic").fails_saying("Read-only file system");
-    run("echo b > /proc/sysrq-trigger").fails_saying("Read-only file system");
     run("mknod /tmp/disk b 254 0 && head -c1 /tmp/disk").fails_saying("Operation not permitted");
     run("chroot / true").ok();
     run("date -s 12:00").fails_saying("Operation not permitted");

@@ -35,10 +35,10 @@ fn nginx_runs_under_the_docker_cli_and_leaves_nothing_behind() {
         "{version:?}"
     );
 
-    let shell = agent.docker_on_terminal(
-        &["exec", "-it", "web", "sh"],
-        b"tty; stty size; echo a$((40+2))b; exit 3\n",
-    );
+    let mut shell = agent.docker_on_terminal(&["exec", "-it", "web", "sh"]);
+    shell.type_after("#", b"tty; stty size; echo a$((40+2))b\n");
+    shell.type_after("a42b", b"exit 3\n");
+    let shell = shell.finish();
     assert_eq!(shell.code, 3, "{shell:?}");
     assert!(shell.text().contains("/dev/pts/"), "{shell:?}");
     assert!(
@@ -71,11 +71,7 @@ fn nginx_runs_under_the_docker_cli_and_leaves_nothing_behind() {
         .docker(&["inspect", "web"])
         .finish()
         .fails_saying("No such object: web");
-    let after = eventually("nothing is left", SHORT, || {
-        let after = Leftovers::list(&agent, &[&id]);
-        (after == before).then_some(after)
-    });
-    assert_eq!(after, before);
+    Leftovers::wait_until_same(&agent, &[&id], &before);
 }
 
 #[track_caller]

@@ -48,6 +48,7 @@ fn output_and_errors_stay_apart_and_the_log_has_both() {
     let long = "x".repeat(40_000);
     let script = format!("echo out; echo err >&2; echo {long}; printf unfinished");
 
+    agent.docker(&["pull", &image]).finish().ok();
     let run = agent
         .docker(&["run", "--name", "talk", &image, "sh", "-c", &script])
         .finish()
@@ -110,18 +111,11 @@ fn a_terminal_has_the_size_of_the_clients() {
     let image = push_busybox(&host, &server);
     let agent = Agent::start(&host);
 
-    let run = agent.docker_on_terminal(
-        &[
-            "run",
-            "--rm",
-            "-it",
-            &image,
-            "sh",
-            "-c",
-            "test -t 0 && tty; stty size; exit 5",
-        ],
-        b"",
-    );
+    agent.docker(&["pull", &image]).finish().ok();
+    let script = "test -t 0 && tty; stty size; echo ready; read line; exit 5";
+    let mut run = agent.docker_on_terminal(&["run", "--rm", "-it", &image, "sh", "-c", script]);
+    run.type_after("ready", b"\n");
+    let run = run.finish();
     assert_eq!(run.code, 5, "{run:?}");
     assert!(
         run.text().contains("/dev/console") || run.text().contains("/dev/pts/0"),
@@ -130,8 +124,9 @@ fn a_terminal_has_the_size_of_the_clients() {
     assert!(run.text().contains("33 101"), "{run:?}");
 
     // ctrl-p ctrl-q leaves the container running.
-    let left =
-        agent.docker_on_terminal(&["run", "-it", "--name", "kept", &image, "sh"], b"\x10\x11");
+    let mut left = agent.docker_on_terminal(&["run", "-it", "--name", "kept", &image, "sh"]);
+    left.type_after("#", b"\x10\x11");
+    let left = left.finish();
     assert_eq!(left.code, 0, "{left:?}");
     let state = agent
         .docker(&["inspect", "-f", "{{.State.Status}}", "kept"])

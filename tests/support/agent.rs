@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::{CommandExt as _, Finished, Host, SHORT, eventually, hythe_binary};
+use crate::{CommandExt as _, Host, SHORT, Terminal, eventually, hythe_binary};
 
 /// What a test may say about its agent.
 #[derive(Debug, Default, Clone)]
@@ -86,23 +86,9 @@ impl<'host> Agent<'host> {
         command
     }
 
-    /// Runs docker under a pseudo-terminal of 33 rows and 101 columns and types `input`.
-    pub fn docker_on_terminal(&self, arguments: &[&str], input: &[u8]) -> Finished {
-        let docker = self.docker(arguments);
-        let words: Vec<String> = std::iter::once(docker.get_program())
-            .chain(docker.get_args())
-            .map(|word| quote(&word.to_string_lossy()))
-            .collect();
-        let line = format!("stty rows 33 cols 101; exec {}", words.join(" "));
-        let mut script = Command::new("script");
-        script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
-        script.envs(
-            docker
-                .get_envs()
-                .filter_map(|(key, value)| Some((key, value?))),
-        );
-        script.env("SHELL", "/bin/sh");
-        script.finish_with_input(input)
+    /// Docker on a terminal of 33 rows and 101 columns.
+    pub fn docker_on_terminal(&self, arguments: &[&str]) -> Terminal {
+        Terminal::start(&self.docker(arguments))
     }
 
     /// One Engine API request over the socket; `options` are curl's own.
@@ -204,11 +190,6 @@ fn log_path(directory: &Path) -> PathBuf {
 
 fn log_of(directory: &TempDir) -> String {
     std::fs::read_to_string(log_path(directory.path())).unwrap_or_default()
-}
-
-/// One word of a shell line.
-fn quote(word: &str) -> String {
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 impl Drop for Agent<'_> {

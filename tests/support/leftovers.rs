@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::{Duration, Instant};
 
-use crate::{Agent, CommandExt as _};
+use crate::{Agent, CommandExt as _, SHORT};
 
 /// Everything a container could leave: compare two of these.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,16 +38,32 @@ impl Leftovers {
             cgroups: cgroups(containers),
         }
     }
+
+    /// Waits until nothing differs from `before`: what the kernel and the agent clear away in the
+    /// background takes a moment.
+    #[track_caller]
+    pub fn wait_until_same(agent: &Agent<'_>, containers: &[&str], before: &Self) {
+        let start = Instant::now();
+        let mut now = Self::list(agent, containers);
+        while now != *before && start.elapsed() < SHORT {
+            std::thread::sleep(Duration::from_millis(50));
+            now = Self::list(agent, containers);
+        }
+        assert_eq!(now.mounts, before.mounts, "mounts");
+        assert_eq!(now.links, before.links, "network devices");
+        assert_eq!(now.rules, before.rules, "firewall rules");
+        assert_eq!(now.processes, before.processes, "processes");
+        assert_eq!(now.cgroups, before.cgroups, "control groups");
+    }
 }
 
 fn mounts(agent: &Agent<'_>) -> BTreeSet<String> {
     let table = fs::read_to_string(format!("/proc/{}/mountinfo", agent.process_id()));
     let table = table.expect("the agent's mount table");
-    table
-        .lines()
-        .filter_map(|line| line.split(' ').nth(4))
-        .map(str::to_owned)
-        .collect()
+    let points = table.lines().filter_map(|line| line.split(' ').nth(4));
+    // Namespaces of tests that run beside this one come and go.
+    let ours = points.filter(|point| !point.contains("/netns/hythe-test-"));
+    ours.map(str::to_owned).collect()
 }
 
 fn links(agent: &Agent<'_>) -> BTreeSet<String> {

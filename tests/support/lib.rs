@@ -19,6 +19,7 @@ mod host;
 mod image;
 mod leftovers;
 mod server;
+mod terminal;
 mod wait;
 
 pub use agent::{Agent, AgentOptions};
@@ -28,6 +29,7 @@ pub use host::{Host, Response};
 pub use image::{ImageBuilder, Layer, Layout, TarBuilder, sha256_digest};
 pub use leftovers::Leftovers;
 pub use server::Server;
+pub use terminal::Terminal;
 pub use wait::{SHORT, eventually};
 
 use std::path::PathBuf;

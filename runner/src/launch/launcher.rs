@@ -2,24 +2,22 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use oci_spec::runtime::Spec;
 use tokio::net::UnixStream;
-use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
 use super::bundle::Bundle;
 use super::client::{Connection, bury};
 use super::message::{Reply, Request};
+use super::nursery::Nursery;
 use super::seccomp::Compiler;
 use super::{ExitStatus, LaunchError, Shim, ShimConfig, StartFailure, fitting};
-use crate::sys::{durable, events, executable};
+use crate::sys::{durable, events};
 
 /// How long a shim that is just starting is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -31,7 +29,7 @@ pub struct Launcher(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    executable: OwnedFd,
+    nursery: Nursery,
     seccomp: Compiler,
 }
 
@@ -56,12 +54,12 @@ impl Launcher {
             path: run_dir.to_owned(),
             source,
         })?;
-        let executable = executable::sealed_copy().map_err(|source| LaunchError::System {
+        let nursery = Nursery::new().map_err(|source| LaunchError::System {
             action: "copy our own executable",
             source,
         })?;
         Ok(Self(Arc::new(Inner {
-            executable,
+            nursery,
             seccomp: Compiler::default(),
         })))
     }
@@ -104,7 +102,7 @@ impl Launcher {
         let bundle = Bundle::at(bundle);
         let cgroup = Bundle::cgroup(&bundle.spec()?)?;
         let directory = open_directory(&bundle)?;
-        let mut connection = self.spawn(&bundle)?;
+        let mut connection = self.raise(&bundle)?;
         match connection.receive::<Reply>().await {
             Ok(Reply::Created { pid }) => {
                 Ok(Shim::watched(bundle, directory, pid, cgroup, connection))
@@ -123,31 +121,15 @@ impl Launcher {
         }
     }
 
-    /// Starts the process of a shim, in its own session; returns the connection to it.
-    fn spawn(&self, bundle: &Bundle) -> Result<Connection, LaunchError> {
-        let start = || -> io::Result<Connection> {
+    /// Has a shim made; returns the connection to it.
+    fn raise(&self, bundle: &Bundle) -> Result<Connection, LaunchError> {
+        let raise = || -> io::Result<Connection> {
             let (own, theirs) = StdUnixStream::pair()?;
             own.set_nonblocking(true)?;
-            let complaints = File::create(bundle.stderr())?;
-            // Descriptors are the same in the child until it executes, which opens this one.
-            let program = format!("/proc/self/fd/{}", self.0.executable.as_raw_fd());
-            let mut child = Command::new(program)
-                .arg0("hythe")
-                .args(["shim", "--bundle"])
-                .arg(bundle.directory())
-                .env_clear()
-                .current_dir("/")
-                .stdin(OwnedFd::from(theirs))
-                .stdout(Stdio::null())
-                .stderr(complaints)
-                .spawn()?;
-            tokio::spawn(async move {
-                // Only so that no zombie stays; how the container ended comes another way.
-                let _status = child.wait().await;
-            });
+            self.0.nursery.raise(bundle.directory(), &theirs)?;
             Ok(Connection::over(UnixStream::from_std(own)?))
         };
-        start().map_err(|source| LaunchError::System {
+        raise().map_err(|source| LaunchError::System {
             action: "start a shim",
             source,
         })

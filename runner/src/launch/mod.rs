@@ -25,6 +25,7 @@ mod log_writer;
 mod message;
 mod mount_options;
 mod namespaces;
+mod nursery;
 mod seccomp;
 mod seccomp_prelude;
 mod shim;

@@ -76,11 +76,11 @@ fn open(root: impl AsFd, path: &Path, flags: OFlag) -> io::Result<OwnedFd> {
 ///
 /// Links that lead to nothing are followed as the container would: their target is made.
 pub fn create_dir_all(root: BorrowedFd<'_>, path: &Path, mode: u32) -> io::Result<OwnedFd> {
-    let (parent, name) = create_parents(root, path, mode)?;
-    match name {
-        None => Ok(parent),
-        Some((_, prefix)) => open_directory(root, &prefix),
+    // Mostly it is there.
+    if let Ok(directory) = open_directory(root, path) {
+        return Ok(directory);
     }
+    walk_and_create(root, path, mode)
 }
 
 /// Opens `path` inside `root` as a place; an empty file is made when nothing is there.
@@ -120,18 +120,11 @@ fn create_file_after_link(root: BorrowedFd<'_>, path: &Path, mode: u32) -> io::R
     fcntl::openat(&parent, name, flags, Mode::from_bits_truncate(mode)).map_err(io::Error::from)
 }
 
-/// Walks `path`, making directories; returns the last directory and, unless the path is the
-/// root itself, its name and the path that leads to it without the links met on the way.
-fn create_parents(
-    root: BorrowedFd<'_>,
-    path: &Path,
-    mode: u32,
-) -> io::Result<(OwnedFd, Option<(OsString, PathBuf)>)> {
+fn walk_and_create(root: BorrowedFd<'_>, path: &Path, mode: u32) -> io::Result<OwnedFd> {
     let mut pending: Vec<OsString> = components(path);
     pending.reverse();
     let mut walked = PathBuf::new();
     let mut current = open_directory(root, Path::new("."))?;
-    let mut last = None;
     let mut links = 0;
     while let Some(name) = pending.pop() {
         if name == ".." {
@@ -148,8 +141,7 @@ fn create_parents(
         match open_directory(root, &next) {
             Ok(directory) => {
                 current = directory;
-                walked.clone_from(&next);
-                last = Some((name, next));
+                walked = next;
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 links += 1;
@@ -166,7 +158,7 @@ fn create_parents(
             Err(error) => return Err(error),
         }
     }
-    Ok((current, last))
+    Ok(current)
 }
 
 fn components(path: &Path) -> Vec<OsString> {

@@ -88,6 +88,19 @@ impl MessageSocket {
     }
 }
 
+impl From<OwnedFd> for MessageSocket {
+    /// Takes an end that another process made.
+    fn from(end: OwnedFd) -> Self {
+        Self(end)
+    }
+}
+
+impl From<MessageSocket> for OwnedFd {
+    fn from(socket: MessageSocket) -> Self {
+        socket.0
+    }
+}
+
 impl std::os::fd::AsFd for MessageSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()

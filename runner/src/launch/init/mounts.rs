@@ -70,8 +70,8 @@ pub(super) fn attach(root: BorrowedFd<'_>, detached: &[Detached]) -> Result<(), 
         let place = place.step(what)?;
         mount::attach(it.tree.as_fd(), place.as_fd()).step(what)?;
         for (controller, tree) in &it.inside {
-            let at = it.target.join(controller);
-            let place = in_root::create_dir_all(root, &at, 0o755).step(what)?;
+            let place = in_root::create_dir_all(it.tree.as_fd(), Path::new(controller), 0o755);
+            let place = place.step(what)?;
             mount::attach(tree.as_fd(), place.as_fd()).step(what)?;
         }
         finish(it).step(what)?;

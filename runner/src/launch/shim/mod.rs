@@ -7,6 +7,7 @@
 mod connection;
 mod create;
 mod event_loop;
+mod nursery;
 mod program;
 mod requests;
 mod rootfs;
@@ -15,9 +16,7 @@ mod watch;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::bundle::Bundle;
@@ -32,7 +31,11 @@ const IGNORED_SIGNALS: [i32; 5] = [1, 2, 3, 13, 15];
 
 /// `hythe shim …`: to be called before any thread exists, with the arguments after `shim`.
 pub fn shim_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let result = parse(args).and_then(|bundle| run(&bundle));
+    let args: Vec<OsString> = args.into_iter().collect();
+    let result = match args.as_slice() {
+        [flag] if flag == "--nursery" => nursery::run(),
+        _ => Err(StartFailure::setup("usage: hythe shim --nursery")),
+    };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -42,55 +45,34 @@ pub fn shim_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Bundle, StartFailure> {
-    let args: Vec<OsString> = args.into_iter().collect();
-    match args.as_slice() {
-        [flag, directory] if flag == "--bundle" => Ok(Bundle::at(&PathBuf::from(directory))),
-        _ => Err(StartFailure::setup("usage: hythe shim --bundle DIRECTORY")),
-    }
-}
-
-fn run(bundle: &Bundle) -> Result<(), StartFailure> {
-    let mut daemon = become_shim(bundle)?;
+/// Is the shim of `bundle`, from the making of the container to its end.
+fn run(bundle: &Bundle, mut daemon: UnixStream) -> Result<(), StartFailure> {
+    let _name_is_for_ps_only = process::set_name(c"hythe-shim");
+    process::new_session().step(|| "cannot start a session".to_owned())?;
+    ignore_signals()?;
     // Held until the end: its being locked says that this shim lives.
     let _lock = lock(bundle)?;
-    let created = create::create(bundle);
-    let mut shim = match created {
-        Ok(shim) => shim,
+    match create::create(bundle) {
+        Ok(mut shim) => {
+            process::trim_memory();
+            shim.serve(daemon)
+                .step(|| "the shim cannot go on".to_owned())
+        }
         Err(failure) => {
             if let Ok(frame) = encode(&Reply::Failed(failure.clone())) {
                 let _daemon_is_gone = daemon.write_all(&frame);
             }
-            return Err(failure);
+            Err(failure)
         }
-    };
-    process::trim_memory();
-    shim.serve(daemon)
-        .step(|| "the shim cannot go on".to_owned())
+    }
 }
 
-/// Parts with the daemon's session, signals and standard input; returns the connection to it.
-fn become_shim(bundle: &Bundle) -> Result<UnixStream, StartFailure> {
-    let _name_is_for_ps_only = process::set_name(c"hythe-shim");
-    process::new_session().step(|| "cannot start a session".to_owned())?;
+fn ignore_signals() -> Result<(), StartFailure> {
     for signal in IGNORED_SIGNALS {
         process::set_disposition(signal, Disposition::Ignore)
             .step(|| format!("cannot ignore signal {signal}"))?;
     }
-    let what = || {
-        format!(
-            "cannot take over from the daemon in {}",
-            bundle.directory().display()
-        )
-    };
-    let first = UnixStream::from(process::take_standard_input());
-    // Moved away from descriptor 0, which is to be harmless.
-    let daemon = first.try_clone().step(what)?;
-    let null = File::open("/dev/null").step(what)?;
-    process::set_standard_stream(0, null.as_fd()).step(what)?;
-    std::mem::forget(first);
-    daemon.set_nonblocking(false).step(what)?;
-    Ok(daemon)
+    Ok(())
 }
 
 fn lock(bundle: &Bundle) -> Result<File, StartFailure> {

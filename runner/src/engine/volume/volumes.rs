@@ -1,4 +1,4 @@
-//! Volumes: directories that outlive the containers that write them.
+//! All volumes of this engine, their records and their directories.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,10 +8,9 @@ use jiff::Timestamp;
 use rand::RngCore as _;
 use serde::{Deserialize, Serialize};
 
-use super::container::Pruned;
-use super::error::EngineError;
-use super::paths::Paths;
-use super::{Engine, EventKind, Filters};
+use super::{CreateVolume, VolumeView};
+use crate::engine::error::EngineError;
+use crate::engine::paths::Paths;
 use crate::spec::ContainerId;
 use crate::store::{Records, StoreError};
 use crate::sys::tree;
@@ -19,43 +18,12 @@ use crate::sys::tree;
 /// The label docker gives volumes that nobody named.
 const ANONYMOUS_LABEL: &str = "com.docker.volume.anonymous";
 
-/// `POST /volumes/create`.
-#[derive(Debug, Clone, Default)]
-pub struct CreateVolume {
-    /// `None` lets the engine invent one: an anonymous volume.
-    pub name: Option<String>,
-    /// Empty is `local`.
-    pub driver: String,
-    pub options: BTreeMap<String, String>,
-    pub labels: BTreeMap<String, String>,
-}
-
-/// One volume.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VolumeView {
-    pub name: String,
-    pub driver: String,
-    pub mountpoint: PathBuf,
-    pub options: BTreeMap<String, String>,
-    pub labels: BTreeMap<String, String>,
-    pub created_at: Timestamp,
-    /// Only where disk usage was asked for.
-    pub usage: Option<VolumeUsage>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VolumeUsage {
-    pub size_bytes: i64,
-    /// Containers that have it.
-    pub n_containers: i64,
-}
-
 /// What is kept on disk about a volume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct VolumeRecord {
-    name: String,
+    pub(super) name: String,
     options: BTreeMap<String, String>,
-    labels: BTreeMap<String, String>,
+    pub(super) labels: BTreeMap<String, String>,
     created_at: Timestamp,
     /// Its removal has begun; a crash must not bring half of its content back.
     #[serde(default)]
@@ -64,14 +32,14 @@ pub(crate) struct VolumeRecord {
 
 impl VolumeRecord {
     /// A bind volume (`type=none,o=bind,device=PATH`) is that path itself.
-    fn content(&self, paths: &Paths) -> PathBuf {
+    pub(super) fn content(&self, paths: &Paths) -> PathBuf {
         match self.options.get("device") {
             Some(device) => device.into(),
             None => paths.volume_content(&self.name),
         }
     }
 
-    fn view(&self, paths: &Paths) -> VolumeView {
+    pub(super) fn view(&self, paths: &Paths) -> VolumeView {
         VolumeView {
             name: self.name.clone(),
             driver: "local".to_owned(),
@@ -83,7 +51,7 @@ impl VolumeRecord {
         }
     }
 
-    fn is_anonymous(&self) -> bool {
+    pub(super) fn is_anonymous(&self) -> bool {
         self.labels.contains_key(ANONYMOUS_LABEL)
     }
 }
@@ -174,7 +142,7 @@ impl Volumes {
             .is_some_and(VolumeRecord::is_anonymous)
     }
 
-    fn get(&self, name: &str) -> Result<VolumeRecord, EngineError> {
+    pub(super) fn get(&self, name: &str) -> Result<VolumeRecord, EngineError> {
         let inner = self.lock();
         let found = inner.by_name.get(name).filter(|record| !record.removing);
         found
@@ -183,7 +151,7 @@ impl Volumes {
     }
 
     /// All volumes with the number of containers that have each.
-    fn all(&self) -> Vec<(VolumeRecord, usize)> {
+    pub(super) fn all(&self) -> Vec<(VolumeRecord, usize)> {
         let inner = self.lock();
         let n_users = |name: &str| inner.users.get(name).map_or(0, BTreeSet::len);
         inner
@@ -213,7 +181,7 @@ impl Volumes {
         Ok(record.clone())
     }
 
-    async fn remove(&self, name: &str) -> Result<(), EngineError> {
+    pub(super) async fn remove(&self, name: &str) -> Result<(), EngineError> {
         let record = self.begin_removal(name)?;
         let result = async {
             self.records.put(name, &record).await.map_err(keeping)?;
@@ -234,7 +202,10 @@ impl Volumes {
     }
 
     /// The existing volume of that name, or a new one; and whether it is new.
-    async fn create(&self, request: CreateVolume) -> Result<(VolumeRecord, bool), EngineError> {
+    pub(super) async fn create(
+        &self,
+        request: CreateVolume,
+    ) -> Result<(VolumeRecord, bool), EngineError> {
         check_driver(&request)?;
         let mut labels = request.labels;
         let name = if let Some(name) = request.name.filter(|name| !name.is_empty()) {
@@ -353,114 +324,6 @@ fn check_driver(request: &CreateVolume) -> Result<(), EngineError> {
         option("type"),
         option("o")
     )))
-}
-
-impl Engine {
-    /// An existing volume of that name is answered as it is.
-    pub async fn create_volume(&self, request: CreateVolume) -> Result<VolumeView, EngineError> {
-        let engine = self.clone();
-        self.carry_out(async move {
-            let (record, is_new) = engine.shared.volumes.create(request).await?;
-            if is_new {
-                engine.volume_event("create", &record.name, &[]);
-            }
-            Ok(record.view(&engine.shared.paths))
-        })
-        .await
-    }
-
-    /// By name, in order of name.
-    pub async fn list_volumes(&self, filters: Filters) -> Result<Vec<VolumeView>, EngineError> {
-        filters.check_keys(&["dangling", "driver", "label", "label!", "name"])?;
-        let dangling = filters.flag("dangling")?;
-        let matches = |record: &VolumeRecord, n_users: usize| {
-            dangling.is_none_or(|dangling| dangling == (n_users == 0))
-                && filters.any("driver", |driver| driver == "local")
-                && filters.any("name", |part| record.name.contains(part))
-                && filters.labels_match(&record.labels)
-        };
-        let volumes = self.shared.volumes.all().into_iter();
-        Ok(volumes
-            .filter(|(record, n_users)| matches(record, *n_users))
-            .map(|(record, _)| record.view(&self.shared.paths))
-            .collect())
-    }
-
-    pub async fn inspect_volume(&self, name: &str) -> Result<VolumeView, EngineError> {
-        Ok(self.shared.volumes.get(name)?.view(&self.shared.paths))
-    }
-
-    /// `force` is not upset by one that does not exist.
-    pub async fn remove_volume(&self, name: &str, force: bool) -> Result<(), EngineError> {
-        let (engine, name) = (self.clone(), name.to_owned());
-        self.carry_out(async move {
-            match engine.shared.volumes.remove(&name).await {
-                Err(EngineError::NotFound(_)) if force => Ok(()),
-                Ok(()) => {
-                    engine.volume_event("destroy", &name, &[]);
-                    Ok(())
-                }
-                other => other,
-            }
-        })
-        .await
-    }
-
-    /// Removes unused anonymous volumes, with the filter `all=true` named ones as well.
-    pub async fn prune_volumes(&self, filters: Filters) -> Result<Pruned, EngineError> {
-        filters.check_keys(&["all", "label", "label!"])?;
-        let all = filters.flag("all")?.unwrap_or(false);
-        let engine = self.clone();
-        self.carry_out(async move {
-            let mut pruned = Pruned::default();
-            for (record, n_users) in engine.shared.volumes.all() {
-                let wanted = (all || record.is_anonymous()) && filters.labels_match(&record.labels);
-                if n_users > 0 || !wanted {
-                    continue;
-                }
-                let size = engine.volume_size(&record).await;
-                // One that was taken into use in the meantime stays.
-                if engine.shared.volumes.remove(&record.name).await.is_ok() {
-                    engine.volume_event("destroy", &record.name, &[]);
-                    pruned.reclaimed_bytes += size;
-                    pruned.removed.push(record.name);
-                }
-            }
-            Ok(pruned)
-        })
-        .await
-    }
-
-    /// Every volume with its size and number of users.
-    pub(super) async fn volume_usage(&self) -> Vec<VolumeView> {
-        let mut views = Vec::new();
-        for (record, n_users) in self.shared.volumes.all() {
-            let size = self.volume_size(&record).await;
-            let mut view = record.view(&self.shared.paths);
-            view.usage = Some(VolumeUsage {
-                size_bytes: i64::try_from(size).unwrap_or(i64::MAX),
-                n_containers: i64::try_from(n_users).unwrap_or(i64::MAX),
-            });
-            views.push(view);
-        }
-        views
-    }
-
-    async fn volume_size(&self, record: &VolumeRecord) -> u64 {
-        tree::size(&record.content(&self.shared.paths))
-            .await
-            .unwrap_or(0)
-    }
-
-    pub(super) fn volume_event(&self, action: &str, name: &str, particular: &[(&str, String)]) {
-        let mut attributes = BTreeMap::from([("driver".to_owned(), "local".to_owned())]);
-        for (key, value) in particular {
-            attributes.insert((*key).to_owned(), value.clone());
-        }
-        self.shared
-            .events
-            .report(EventKind::Volume, action, name, attributes);
-    }
 }
 
 #[cfg(test)]

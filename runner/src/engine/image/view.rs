@@ -1,0 +1,166 @@
+//! What callers ask of images and are told about them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use futures_util::stream::BoxStream;
+use hythe_oci::ImageReference;
+use jiff::Timestamp;
+
+use crate::engine::{EngineError, Filters};
+use crate::image::Image;
+use crate::spec::ContainerConfig;
+
+/// What a caller sent to prove itself to a registry (`X-Registry-Auth`, `POST /auth`); empty
+/// fields were not sent.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct RegistryAuth {
+    pub username: String,
+    pub password: String,
+    /// Registry host, or `docker.io`'s legacy URL; empty is `docker.io`.
+    pub server_address: String,
+    /// `OAuth2` refresh token, used instead of a password.
+    pub identity_token: String,
+    /// Bearer token, used as it is.
+    pub registry_token: String,
+}
+
+impl fmt::Debug for RegistryAuth {
+    /// Never prints a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RegistryAuth")
+            .field("username", &self.username)
+            .field("server_address", &self.server_address)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `POST /images/create` with `fromImage`.
+#[derive(Debug, Clone)]
+pub struct PullImage {
+    /// As the caller wrote it: `nginx`, `host/name`, with or without a tag or digest.
+    pub image: String,
+    /// A tag or a digest given apart from the name.
+    pub tag: Option<String>,
+    /// Such as `linux/arm64/v8`; `None` is this machine's.
+    pub platform: Option<String>,
+    pub credentials: RegistryAuth,
+}
+
+/// `POST /images/{name}/push`.
+#[derive(Debug, Clone)]
+pub struct PushImage {
+    pub image: String,
+    /// `None` with `all_tags` off is `latest`, or what the name carries.
+    pub tag: Option<String>,
+    pub all_tags: bool,
+    pub credentials: RegistryAuth,
+}
+
+/// One line of a pull or push, in docker's words.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The layer (twelve digits) or the tag it is about.
+    pub id: Option<String>,
+    pub status: String,
+    /// Bytes done and bytes in all.
+    pub current: Option<u64>,
+    pub total: Option<u64>,
+    /// The result of a push, sent as `aux`.
+    pub pushed: Option<Pushed>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pushed {
+    pub tag: String,
+    pub digest: String,
+    pub size_bytes: u64,
+}
+
+/// Lines of a transfer; an error is the last one.
+pub type ProgressStream = BoxStream<'static, Result<Progress, EngineError>>;
+
+/// `GET /images/json`.
+#[derive(Debug, Clone, Default)]
+pub struct ListImages {
+    pub all: bool,
+    pub shared_size: bool,
+    pub filters: Filters,
+}
+
+/// One image in a list or in detail.
+#[derive(Debug, Clone)]
+pub struct ImageView {
+    /// `sha256:…` of the config.
+    pub id: String,
+    /// Familiar forms, `nginx:1`.
+    pub tags: Vec<String>,
+    /// Familiar forms, `nginx@sha256:…`.
+    pub digests: Vec<String>,
+    pub parent: String,
+    pub comment: String,
+    pub author: String,
+    pub created_at: Option<Timestamp>,
+    pub architecture: String,
+    pub variant: String,
+    pub os: String,
+    /// Unpacked bytes of all its layers.
+    pub size_bytes: i64,
+    /// Bytes shared with other images; only when asked for.
+    pub shared_size_bytes: Option<i64>,
+    /// How many containers use it; only where it is known.
+    pub n_containers: Option<i64>,
+    pub labels: BTreeMap<String, String>,
+    pub config: ContainerConfig,
+    pub diff_ids: Vec<String>,
+    pub last_tagged_at: Option<Timestamp>,
+}
+
+/// One line of an image's history, newest first.
+#[derive(Debug, Clone)]
+pub struct HistoryView {
+    /// `sha256:…`, or `<missing>`.
+    pub id: String,
+    pub created_at: Option<Timestamp>,
+    pub created_by: String,
+    pub tags: Vec<String>,
+    pub size_bytes: i64,
+    pub comment: String,
+}
+
+/// What removing an image did, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageRemoval {
+    Untagged(String),
+    Deleted(String),
+}
+
+/// What an image prune did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PrunedImages {
+    pub removed: Vec<ImageRemoval>,
+    pub reclaimed_bytes: u64,
+}
+
+pub(super) fn image_view(image: &Image) -> ImageView {
+    let config = &image.config;
+    ImageView {
+        id: image.id.to_string(),
+        tags: image.tags.iter().map(ImageReference::familiar).collect(),
+        digests: image.digests.iter().map(ImageReference::familiar).collect(),
+        parent: String::new(),
+        comment: config.comment.clone(),
+        author: config.author.clone(),
+        created_at: config.created,
+        architecture: config.platform.architecture.clone(),
+        variant: config.platform.variant.clone().unwrap_or_default(),
+        os: config.platform.os.clone(),
+        size_bytes: i64::try_from(image.size_bytes).unwrap_or(i64::MAX),
+        shared_size_bytes: None,
+        n_containers: None,
+        labels: config.config.labels.clone(),
+        config: config.config.clone(),
+        diff_ids: image.diff_ids.iter().map(ToString::to_string).collect(),
+        last_tagged_at: image.tagged_at,
+    }
+}

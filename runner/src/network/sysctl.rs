@@ -32,7 +32,7 @@ pub(super) fn write(pieces: &[&str], value: &str) -> Result<bool, NetworkError> 
     Ok(true)
 }
 
-/// Like [`write`], for switches that belong to a part of the kernel that may be missing
+/// Like [`write()`], for switches that belong to a part of the kernel that may be missing
 /// altogether, such as IPv6.
 pub(super) fn write_if_present(pieces: &[&str], value: &str) -> Result<bool, NetworkError> {
     match write(pieces, value) {

@@ -27,6 +27,8 @@ impl Host {
     pub(crate) fn new() -> Self {
         thread::spawn(|| {
             unshare(CloneFlags::CLONE_NEWNET).expect("tests of networks run as root");
+            // A new namespace inherits this from the machine, where an agent may have set it.
+            std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
             Self::current()
         })
         .join()

@@ -260,6 +260,105 @@ mod tests {
         assert_eq!((first.len() - 4) % INSTRUCTION_SIZE, 0);
     }
 
+    // linux/audit.h
+    const X86_64: u32 = 0xc000_003e;
+    const I386: u32 = 0x4000_0003;
+
+    const ALLOW: u32 = 0x7fff_0000;
+    const EPERM_ANSWER: u32 = 0x0005_0001;
+    const ENOSYS_ANSWER: u32 = 0x0005_0026;
+
+    /// What the kernel would answer, by the rules of seccomp(2).
+    fn answer(program: &[u8], arch: u32, number: u32, arguments: [u64; 2]) -> u32 {
+        let mut request = number.to_ne_bytes().to_vec();
+        request.extend(arch.to_ne_bytes());
+        request.extend(0_u64.to_ne_bytes());
+        request.extend(arguments.iter().flat_map(|it| it.to_ne_bytes()));
+        request.resize(64, 0);
+        let instructions: Vec<&[u8]> = program[4..].chunks(INSTRUCTION_SIZE).collect();
+        let word = |bytes: &[u8]| u32::from_ne_bytes(bytes.try_into().unwrap());
+        let (mut accumulator, mut at) = (0_u32, 0_usize);
+        loop {
+            let it = instructions[at];
+            let operand = word(&it[4..]);
+            at += 1;
+            let holds = match u16::from_ne_bytes([it[0], it[1]]) {
+                0x20 => {
+                    let offset = operand as usize;
+                    accumulator = word(&request[offset..offset + 4]);
+                    continue;
+                }
+                0x54 => {
+                    accumulator &= operand;
+                    continue;
+                }
+                0x05 => {
+                    at += operand as usize;
+                    continue;
+                }
+                0x06 => return operand,
+                0x15 => accumulator == operand,
+                0x25 => accumulator > operand,
+                0x35 => accumulator >= operand,
+                other => panic!("instruction {other:#x}"),
+            };
+            at += usize::from(if holds { it[2] } else { it[3] });
+        }
+    }
+
+    /// Numbers are those of `x86_64` and i386.
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn the_default_profile_decides_as_dockers_does() {
+        let capabilities = defaults::capabilities(&[], &[]).unwrap();
+        let program = compile(&defaults::seccomp(&capabilities)).unwrap();
+        for (what, arch, number, arguments, expected) in [
+            ("read", X86_64, 0, [0, 0], ALLOW),
+            ("mount", X86_64, 165, [0, 0], EPERM_ANSWER),
+            ("unshare", X86_64, 272, [0, 0], EPERM_ANSWER),
+            ("keyctl", X86_64, 250, [0, 0], EPERM_ANSWER),
+            ("add_key", X86_64, 248, [0, 0], EPERM_ANSWER),
+            ("init_module", X86_64, 175, [0, 0], EPERM_ANSWER),
+            ("bpf", X86_64, 321, [0, 0], EPERM_ANSWER),
+            ("userfaultfd", X86_64, 323, [0, 0], EPERM_ANSWER),
+            ("io_uring_setup", X86_64, 425, [0, 0], EPERM_ANSWER),
+            ("ptrace", X86_64, 101, [0, 0], ALLOW),
+            ("chroot", X86_64, 161, [0, 0], ALLOW),
+            ("fork by clone", X86_64, 56, [0x0120_0011, 0], ALLOW),
+            (
+                "clone with a user namespace",
+                X86_64,
+                56,
+                [0x1000_0000, 0],
+                EPERM_ANSWER,
+            ),
+            ("clone3", X86_64, 435, [0, 0], ENOSYS_ANSWER),
+            ("socket inet", X86_64, 41, [2, 0], ALLOW),
+            ("socket vsock", X86_64, 41, [40, 0], EPERM_ANSWER),
+            ("socket alg", X86_64, 41, [38, 0], EPERM_ANSWER),
+            ("personality linux", X86_64, 135, [0, 0], ALLOW),
+            ("personality other", X86_64, 135, [1, 0], EPERM_ANSWER),
+            ("cachestat", X86_64, 451, [0, 0], ALLOW),
+            ("listmount", X86_64, 458, [0, 0], ALLOW),
+            ("lsm_get_self_attr", X86_64, 459, [0, 0], EPERM_ANSWER),
+            ("a call of the future", X86_64, 600, [0, 0], ENOSYS_ANSWER),
+            ("read of x32", X86_64, 0x4000_0000, [0, 0], ALLOW),
+            ("mount of x32", X86_64, 0x4000_00a5, [0, 0], EPERM_ANSWER),
+            ("read of i386", I386, 3, [0, 0], ALLOW),
+            ("mount of i386", I386, 21, [0, 0], EPERM_ANSWER),
+            ("socketcall of i386", I386, 102, [3, 0], ALLOW),
+            ("a foreign machine", 0x4000_0028, 3, [0, 0], 0),
+        ] {
+            let found = answer(&program, arch, number, arguments);
+            assert_eq!(found, expected, "{what}: {found:#x}");
+        }
+        let all = defaults::capabilities(&["ALL".to_owned()], &[]).unwrap();
+        let program = compile(&defaults::seccomp(&all)).unwrap();
+        assert_eq!(answer(&program, X86_64, 165, [0, 0]), ALLOW);
+        assert_eq!(answer(&program, X86_64, 435, [0, 0]), ALLOW);
+        assert_eq!(answer(&program, X86_64, 250, [0, 0]), EPERM_ANSWER);
+    }
+
     #[test]
     fn every_action_and_operator_is_known_or_refused() {
         let profile = |action: &str, operator: &str| {

@@ -7,6 +7,18 @@ use std::os::fd::AsRawFd as _;
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
+/// Major and minor version of the running kernel, uname(2).
+pub fn kernel_version() -> (u32, u32) {
+    let release = nix::sys::utsname::uname().map_or_else(
+        |_| String::new(),
+        |names| names.release().to_string_lossy().into_owned(),
+    );
+    let mut numbers = release
+        .split(|c: char| !c.is_ascii_digit())
+        .map(|part| part.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
 /// Sets the host name of this uts namespace.
 pub fn set_hostname(name: &str) -> io::Result<()> {
     nix::unistd::sethostname(name).map_err(io::Error::from)

@@ -3,8 +3,8 @@
 use libtest_mimic::Trial;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::support::{ALL, Recipe, collect, exec_output, exec_spec, text, trial};
-use hythe_runner::launch::{AttachStdio, LaunchError, UserSpec};
+use crate::support::{ALL, Recipe, collect, eventually, exec_output, exec_spec, text, trial};
+use hythe_runner::launch::{AttachStdio, Cgroup, CgroupVersion, LaunchError, UserSpec, defaults};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -17,6 +17,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         ),
         trial("exec::ends_with_the_container", ends_with_the_container),
         trial("exec::many_at_once", many_at_once),
+        trial(
+            "exec::container_with_groups_of_its_own",
+            container_with_groups_of_its_own,
+        ),
     ]
 }
 
@@ -158,6 +162,26 @@ async fn many_at_once() {
         }
     });
     futures_util::future::join_all(runs).await;
+    shim.kill_all().await.unwrap();
+    shim.wait().await.unwrap();
+    recipe.assert_nothing_left();
+}
+
+/// What systemd does in a container: the first group has groups below and no process.
+async fn container_with_groups_of_its_own() {
+    if Cgroup::version().unwrap() == CgroupVersion::V1 {
+        return;
+    }
+    let script = "cd /sys/fs/cgroup && mkdir sub && echo 1 >sub/cgroup.procs && \
+                  echo +pids >cgroup.subtree_control && echo ready && sleep 100";
+    let mut recipe = Recipe::new(&["sh", "-c", script]);
+    let mounts = defaults::mounts(1 << 20, true);
+    recipe.spec.set_mounts(Some(mounts));
+    let shim = recipe.start().await.unwrap();
+    eventually("groups", || recipe.log_text().contains("ready")).await;
+    let spec = exec_spec("x", &["cat", "/proc/self/cgroup"]);
+    let (code, stdout, _) = exec_output(shim.exec(spec).await.unwrap()).await;
+    assert_eq!((code, &*stdout), (0, "0::/sub\n"));
     shim.kill_all().await.unwrap();
     shim.wait().await.unwrap();
     recipe.assert_nothing_left();

@@ -41,7 +41,13 @@ pub(super) fn compile(rules: &[LinuxDeviceCgroup]) -> Vec<Instruction> {
         on(SHIFT_RIGHT_WORD, ACCESS, 16),
     ];
     for rule in rules.iter().rev() {
-        program.extend(block(rule));
+        let block = block(rule);
+        let always_answers = !block.iter().copied().any(is_jump);
+        program.extend(block);
+        if always_answers {
+            // The kernel refuses a program with instructions that nothing leads to.
+            return program;
+        }
     }
     program.push(on(SET, ANSWER, 0));
     program.push(on(EXIT, 0, 0));
@@ -87,11 +93,15 @@ fn block(rule: &LinuxDeviceCgroup) -> Vec<Instruction> {
     tests.push(on(EXIT, 0, 0));
     let length = tests.len();
     for (index, test) in tests.iter_mut().enumerate() {
-        if matches!(test.code, JUMP_IF_NOT_EQUAL | JUMP_IF_EQUAL) {
+        if is_jump(*test) {
             test.offset = i16::try_from(length - index - 1).unwrap_or(i16::MAX);
         }
     }
     tests
+}
+
+fn is_jump(instruction: Instruction) -> bool {
+    matches!(instruction.code, JUMP_IF_NOT_EQUAL | JUMP_IF_EQUAL)
 }
 
 fn access_bits(access: &str) -> i32 {
@@ -193,6 +203,27 @@ mod tests {
         let all = compile(&device_rules(true));
         assert_eq!(run(&all, KIND_BLOCK, ACCESS_WRITE, 8, 0), 1);
         assert_eq!(run(&compile(&[]), KIND_BLOCK, ACCESS_WRITE, 8, 0), 0);
+    }
+
+    #[test]
+    fn every_instruction_can_be_reached() {
+        for rules in [device_rules(false), device_rules(true), Vec::new()] {
+            let program = compile(&rules);
+            let mut reached = vec![false; program.len()];
+            let mut pending = vec![0];
+            while let Some(at) = pending.pop() {
+                if std::mem::replace(&mut reached[at], true) {
+                    continue;
+                }
+                if is_jump(program[at]) {
+                    pending.push(at + 1 + usize::try_from(program[at].offset).unwrap());
+                }
+                if program[at].code != EXIT {
+                    pending.push(at + 1);
+                }
+            }
+            assert!(reached.iter().all(|it| *it), "{program:?}");
+        }
     }
 
     #[test]

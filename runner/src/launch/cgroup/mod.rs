@@ -166,6 +166,37 @@ impl Cgroup {
         Ok(entrance)
     }
 
+    /// Whether a process may be in the group itself: v2 refuses once a controller was handed on
+    /// to groups below.
+    pub(super) fn takes_processes(&self) -> bool {
+        let Hierarchy::Unified { root } = self.hierarchy else {
+            return true;
+        };
+        let path = root.join(&self.path);
+        let handed_on = Directory(&path).read("cgroup.subtree_control");
+        handed_on.is_ok_and(|controllers| controllers.trim().is_empty())
+    }
+
+    /// As [`Self::entrance`], but where the process `init` is. A container that made groups of
+    /// its own (v2) has none left in its first one, and the kernel lets nobody else in there.
+    pub(super) fn entrance_beside(&self, init: i32) -> Result<Entrance, LaunchError> {
+        let mut entrance = self.entrance()?;
+        let Some(root) = self.unified_root() else {
+            return Ok(entrance);
+        };
+        let table = PathBuf::from(format!("/proc/{init}"));
+        let text = Directory(&table).read("cgroup")?;
+        let path = text.lines().find_map(|line| line.strip_prefix("0::/"));
+        let path = root.join(path.unwrap_or_default());
+        let birthplace = fs::File::open(&path).map_err(|source| LaunchError::Cgroup {
+            action: "open".to_owned(),
+            path,
+            source,
+        })?;
+        entrance.birthplace = Some(birthplace.into());
+        Ok(entrance)
+    }
+
     /// Stops every process of the container where it stands.
     pub fn pause(&self) -> Result<(), LaunchError> {
         self.freeze(true)

@@ -11,6 +11,7 @@ use super::seccomp_calls::{
     SOCKET_FAMILIES_BELOW,
 };
 use crate::launch::capability::short_name;
+use crate::sys::host;
 
 const EPERM: u32 = 1;
 const ENOSYS: u32 = 38;
@@ -197,12 +198,7 @@ fn kernel_is_at_least(version: &str) -> Result<bool, SeccompProfileError> {
         major.parse().map_err(|_| wrong())?,
         minor.parse().map_err(|_| wrong())?,
     );
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let mut numbers = release
-        .split(|c: char| !c.is_ascii_digit())
-        .map(|part| part.parse::<u32>().unwrap_or(0));
-    let running = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    Ok(running >= wanted)
+    Ok(host::kernel_version() >= wanted)
 }
 
 /// This machine by the name that profiles use.

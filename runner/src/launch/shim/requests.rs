@@ -252,25 +252,32 @@ impl Shim {
             .filter(|init| matches!(init.stage, Stage::Running))
             .ok_or_else(|| StartFailure::setup("the container is not running"))?;
         let container = &self.container;
-        let Entrance { birthplace, tasks } = container.cgroup.entrance()?;
-        let setup = exec::Setup {
-            container_id: &container.id,
-            request,
-            init: init.pidfd(),
-            namespaces: container.namespaces.for_exec(),
-            in_user_namespace: container.namespaces.has_own_users(),
-            tasks,
-            stdio,
-            seccomp: container.bundle.seccomp()?,
-            socket,
-        };
-        let clone = CloneRequest {
-            namespaces: 0,
-            cgroup: birthplace.as_ref().map(OwnedFd::as_fd),
-        };
+        let seccomp = container.bundle.seccomp()?;
         let _borrowed = namespaces::borrow_pids(init.pidfd())?;
-        process::clone_process(clone, move || exec::run(setup))
-            .step(|| "cannot clone a process".to_owned())
+        let clone = |Entrance { birthplace, tasks }| {
+            let setup = exec::Setup {
+                container_id: &container.id,
+                request,
+                init: init.pidfd(),
+                namespaces: container.namespaces.for_exec(),
+                in_user_namespace: container.namespaces.has_own_users(),
+                tasks,
+                stdio,
+                seccomp,
+                socket,
+            };
+            let clone = CloneRequest {
+                namespaces: 0,
+                cgroup: birthplace.as_ref().map(OwnedFd::as_fd),
+            };
+            process::clone_process(clone, move || exec::run(setup))
+        };
+        let entrance = if container.cgroup.takes_processes() {
+            container.cgroup.entrance()
+        } else {
+            container.cgroup.entrance_beside(init.pid)
+        };
+        clone(entrance?).step(|| "cannot clone a process".to_owned())
     }
 }
 

@@ -2,9 +2,10 @@
 //! host's mount namespace never sees them.
 
 use std::fs::{self, File};
+use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxNamespaceType, Mount, Spec};
 
@@ -13,7 +14,7 @@ use crate::launch::mount_options::MountOptions;
 use crate::launch::namespaces::is_bind;
 use crate::launch::{Rootfs, StartFailure};
 use crate::sys::mount::{self, Attributes, Change, FsContext, PropagationType};
-use crate::sys::process;
+use crate::sys::{host, process};
 
 /// open(2): a place, not its content.
 const O_PATH: i32 = 0o10_000_000;
@@ -36,27 +37,47 @@ pub(super) fn open(rootfs: &Rootfs, scratch: &Path) -> Result<OwnedFd, StartFail
             upper,
             work,
             options,
-        } => Layers::open(lower, upper, work, options)?.mount(scratch),
+        } => Overlay {
+            lower,
+            upper,
+            work,
+            options,
+        }
+        .mount(scratch),
     }
+}
+
+/// The first Linux whose overlayfs takes its layers one by one, and so by descriptor calls.
+const LAYERS_ONE_BY_ONE: (u32, u32) = (6, 8);
+
+/// What an overlay is made of.
+#[derive(Debug, Clone, Copy)]
+struct Overlay<'a> {
+    lower: &'a [PathBuf],
+    upper: &'a Path,
+    work: &'a Path,
+    options: &'a [String],
 }
 
 /// The layers of an overlay, held open. The kernel is given `/proc/self/fd/N` for each: however
 /// long the paths and however many the layers, all fit.
 #[derive(Debug)]
-struct Layers<'a> {
+struct Layers {
     lower: Vec<OwnedFd>,
     upper: OwnedFd,
     work: OwnedFd,
-    options: &'a [String],
 }
 
-impl<'a> Layers<'a> {
-    fn open(
-        lower: &[impl AsRef<Path>],
-        upper: &Path,
-        work: &Path,
-        options: &'a [String],
-    ) -> Result<Self, StartFailure> {
+impl Overlay<'_> {
+    fn mount(&self, scratch: &Path) -> Result<OwnedFd, StartFailure> {
+        if host::kernel_version() < LAYERS_ONE_BY_ONE {
+            return self.mount_aside(scratch);
+        }
+        self.mount_detached(&self.open()?)
+            .step(|| "cannot mount the root".to_owned())
+    }
+
+    fn open(&self) -> Result<Layers, StartFailure> {
         let open = |path: &Path| {
             fs::OpenOptions::new()
                 .read(true)
@@ -65,33 +86,25 @@ impl<'a> Layers<'a> {
                 .map(OwnedFd::from)
                 .step(|| format!("cannot open layer {}", path.display()))
         };
-        Ok(Self {
-            lower: lower
+        Ok(Layers {
+            lower: self
+                .lower
                 .iter()
-                .map(|path| open(path.as_ref()))
+                .map(|path| open(path))
                 .collect::<Result<_, _>>()?,
-            upper: open(upper)?,
-            work: open(work)?,
-            options,
+            upper: open(self.upper)?,
+            work: open(self.work)?,
         })
     }
 
-    fn mount(&self, scratch: &Path) -> Result<OwnedFd, StartFailure> {
-        match self.mount_detached() {
-            // Before Linux 6.8 layers cannot be given one by one.
-            Err(error) if error.raw_os_error() == Some(EINVAL) => self.mount_aside(scratch),
-            other => other.step(|| "cannot mount the root".to_owned()),
-        }
-    }
-
-    fn mount_detached(&self) -> std::io::Result<OwnedFd> {
+    fn mount_detached(&self, layers: &Layers) -> io::Result<OwnedFd> {
         let context = FsContext::open("overlay")?;
         context.set_string("source", b"overlay")?;
-        for layer in &self.lower {
+        for layer in &layers.lower {
             context.set_string("lowerdir+", place(layer).as_bytes())?;
         }
-        context.set_string("upperdir", place(&self.upper).as_bytes())?;
-        context.set_string("workdir", place(&self.work).as_bytes())?;
+        context.set_string("upperdir", place(&layers.upper).as_bytes())?;
+        context.set_string("workdir", place(&layers.work).as_bytes())?;
         for option in self.options {
             match option.split_once('=') {
                 Some((key, value)) => context.set_string(key, value.as_bytes())?,
@@ -108,28 +121,33 @@ impl<'a> Layers<'a> {
         let what = || "cannot mount the root".to_owned();
         let home = File::open("/proc/self/ns/mnt").step(what)?;
         process::leave_namespace(NEW_MOUNT).step(what)?;
-        let lower: Vec<String> = self.lower.iter().map(place).collect();
+        let tree = self.mount_here(scratch);
+        process::join_namespace(home.as_fd(), NEW_MOUNT)
+            .step(|| "cannot come back to the host's mounts".to_owned())?;
+        tree
+    }
+
+    /// Mounts on `scratch`, in the namespace that the caller has just made.
+    fn mount_here(&self, scratch: &Path) -> Result<OwnedFd, StartFailure> {
+        // Opened here: the kernel takes layers only from the namespace they are mounted in.
+        let layers = self.open()?;
+        let lower: Vec<String> = layers.lower.iter().map(place).collect();
         let mut options = format!(
             "lowerdir={},upperdir={},workdir={}",
             lower.join(":"),
-            place(&self.upper),
-            place(&self.work)
+            place(&layers.upper),
+            place(&layers.work)
         );
         for option in self.options {
             options.push(',');
             options.push_str(option);
         }
-        let tree = mount::make_all_private()
+        mount::make_all_private()
             .and_then(|()| mount::mount_at("overlay", scratch, options.as_bytes()))
             .and_then(|()| mount::clone_path(scratch, false))
-            .step(what);
-        process::join_namespace(home.as_fd(), NEW_MOUNT)
-            .step(|| "cannot come back to the host's mounts".to_owned())?;
-        tree
+            .step(|| "cannot mount the root".to_owned())
     }
 }
-
-const EINVAL: i32 = 22;
 
 fn place(fd: &OwnedFd) -> String {
     format!("/proc/self/fd/{}", fd.as_raw_fd())
@@ -187,4 +205,51 @@ fn open_source(wanted: &Mount) -> Result<OwnedFd, StartFailure> {
         mount::change(tree.as_fd(), options.recursive, true).step(what)?;
     }
     Ok(tree)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::in_root;
+
+    /// Both ways, whatever the kernel of this machine can do.
+    #[test]
+    fn overlays_are_mounted_detached_and_aside() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["one", "two", "upper", "work", "scratch"] {
+            fs::create_dir(directory.path().join(name)).unwrap();
+        }
+        fs::write(directory.path().join("one/file"), "top").unwrap();
+        fs::write(directory.path().join("two/file"), "below").unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let overlay = Overlay {
+            lower: &[at("one"), at("two")],
+            upper: &at("upper"),
+            work: &at("work"),
+            options: &[],
+        };
+        for aside in [false, true] {
+            // Namespaces belong to threads: a failure must not follow the other tests.
+            let content = std::thread::scope(|scope| {
+                let read = || {
+                    // A thread shares its root and directory with the others and may not
+                    // change namespaces; alone it may.
+                    process::leave_namespace(CLONE_FS).unwrap();
+                    let tree = if aside {
+                        overlay.mount_aside(&at("scratch")).unwrap()
+                    } else {
+                        overlay.mount(&at("scratch")).unwrap()
+                    };
+                    let file = in_root::open_readable(&tree, Path::new("/file")).unwrap();
+                    io::read_to_string(File::from(file)).unwrap()
+                };
+                scope.spawn(read).join().unwrap()
+            });
+            assert_eq!(content, "top", "aside: {aside}");
+        }
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        assert!(!mounts.contains(&*directory.path().to_string_lossy()));
+    }
+
+    const CLONE_FS: i32 = 0x200;
 }

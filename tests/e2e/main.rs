@@ -20,6 +20,7 @@ mod registry_clients;
 mod registry_crash;
 mod second_agent;
 mod stdio;
+mod volumes;
 mod volumes_and_ports;
 
 use hythe_tests::{Agent, CommandExt as _, Host, Layout, Server};

@@ -158,9 +158,24 @@ pub struct MountSpec {
     pub target: String,
     pub read_only: bool,
     pub propagation: Option<Propagation>,
-    /// Bind only the one file system, not those mounted below it.
-    pub non_recursive: bool,
+    pub submounts: Submounts,
     pub form: MountForm,
+}
+
+/// What becomes of the mounts below the source of a bind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Submounts {
+    /// They come along, and are read-only where the bind is.
+    #[default]
+    Follow,
+    /// They stay outside (`bind-recursive=disabled`).
+    Excluded,
+    /// They come along and stay writable under a read-only bind (`bind-recursive=writable`).
+    Writable,
+    /// They come along and must be read-only (`bind-recursive=readonly`). This engine always can
+    /// do that, so it differs from `Follow` in how it is shown alone.
+    ReadOnly,
 }
 
 /// How the caller wrote a mount, so that it can be shown back the same way.

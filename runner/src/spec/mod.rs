@@ -12,7 +12,7 @@ pub use config::{
     BlockIo, ContainerConfig, CpuLimit, DeviceMapping, DeviceRate, HealthCheck, HostConfig,
     IpcMode, LogConfig, LogDriver, MountForm, MountSource, MountSpec, NamespaceMode,
     NetworkAttachment, NetworkMode, PortBinding, PortProtocol, PortSpec, PortSpecError,
-    Propagation, Resources, RestartPolicy, SeccompProfile, Ulimit,
+    Propagation, Resources, RestartPolicy, SeccompProfile, Submounts, Ulimit,
 };
 pub use id::{ContainerId, ContainerName, ContainerRef, EndpointId, ExecId, IdError, NetworkId};
 pub use state::{ContainerState, Exit, IllegalTransition, Running, StateEvent};

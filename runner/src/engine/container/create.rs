@@ -211,7 +211,11 @@ impl Engine {
         };
         for mount in &record.mounts {
             if mount.view.kind == MountKind::Volume && !no_copy(mount) {
-                self.fill_volume(&record.id, mount).await?;
+                let (volumes, name) = (&self.shared.volumes, &mount.view.name);
+                volumes.mount(name, &record.id).await?;
+                let filled = self.fill_volume(&record.id, mount).await;
+                volumes.unmount(name, &record.id).await;
+                filled?;
             }
         }
         Ok(())

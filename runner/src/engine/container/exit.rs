@@ -51,6 +51,7 @@ impl Engine {
         self.leave_networks(verb).await;
         self.shared.execs.container_ended(verb.id());
         let record = verb.record();
+        self.unmount_volumes(&record).await;
         let exit = Exit {
             code: status.code,
             oom_killed: status.oom_killed,

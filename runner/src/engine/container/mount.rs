@@ -7,7 +7,9 @@ use std::path::{Component, Path, PathBuf};
 use super::record::{Record, ResolvedMount};
 use super::view::{MountKind, MountView};
 use crate::engine::{CreateVolume, Engine, EngineError};
-use crate::spec::{ContainerConfig, ContainerId, ContainerRef, HostConfig, MountSource, MountSpec};
+use crate::spec::{
+    ContainerConfig, ContainerId, ContainerRef, HostConfig, MountSource, MountSpec, Submounts,
+};
 
 impl Engine {
     /// All mounts of a container that is being made. Volumes are held for it; the caller lets go
@@ -128,6 +130,29 @@ impl Engine {
         Ok(resolved)
     }
 
+    /// Makes the files of all its volumes accessible, or of none.
+    pub(in crate::engine) async fn mount_volumes(
+        &self,
+        record: &Record,
+    ) -> Result<(), EngineError> {
+        for mount in volumes_of(record) {
+            let mounted = self.shared.volumes.mount(&mount.view.name, &record.id);
+            if let Err(error) = mounted.await {
+                self.unmount_volumes(record).await;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// The container runs no more.
+    pub(super) async fn unmount_volumes(&self, record: &Record) {
+        for mount in volumes_of(record) {
+            let volumes = &self.shared.volumes;
+            volumes.unmount(&mount.view.name, &record.id).await;
+        }
+    }
+
     fn hold_volume(&self, id: &ContainerId, mount: &ResolvedMount) -> Result<(), EngineError> {
         let name = &mount.view.name;
         if name.is_empty() || self.shared.volumes.hold(name, id) {
@@ -165,6 +190,11 @@ impl Engine {
     }
 }
 
+fn volumes_of(record: &Record) -> impl Iterator<Item = &ResolvedMount> {
+    let mounts = record.mounts.iter();
+    mounts.filter(|mount| mount.view.kind == MountKind::Volume)
+}
+
 /// A volume that the image declares.
 fn anonymous(target: &str) -> MountSpec {
     MountSpec {
@@ -179,7 +209,7 @@ fn anonymous(target: &str) -> MountSpec {
         target: target.to_owned(),
         read_only: false,
         propagation: None,
-        non_recursive: false,
+        submounts: Submounts::Follow,
         form: crate::spec::MountForm::Short,
     }
 }
@@ -199,7 +229,7 @@ fn resolved(mount: &MountSpec, target: &str, kind: MountKind, source: PathBuf) -
                 .or(is_bind.then_some(crate::spec::Propagation::Rprivate)),
         },
         anonymous: false,
-        non_recursive: mount.non_recursive,
+        submounts: mount.submounts,
         tmpfs_options: Vec::new(),
     }
 }

@@ -10,7 +10,7 @@ use super::view::MountView;
 use crate::network::Endpoint;
 use crate::spec::{
     ContainerConfig, ContainerId, ContainerName, ContainerState, HostConfig, NetworkAttachment,
-    NetworkId,
+    NetworkId, Submounts,
 };
 
 /// Everything about a container that a restart of the agent must find again.
@@ -62,7 +62,7 @@ pub(crate) struct ResolvedMount {
     #[serde(default)]
     pub(crate) anonymous: bool,
     #[serde(default)]
-    pub(crate) non_recursive: bool,
+    pub(crate) submounts: Submounts,
     /// `mount(8)` options of a tmpfs.
     #[serde(default)]
     pub(crate) tmpfs_options: Vec<String>,

@@ -78,6 +78,12 @@ impl Engine {
         }
         // A stopped one has no mounts; what is below one of them is looked for in its source.
         if let Some((mount, below)) = covering_mount(&record, path) {
+            let volume = &mount.view.name;
+            if !volume.is_empty() && !self.shared.volumes.is_reachable(volume) {
+                return Err(io::Error::other(format!(
+                    "volume {volume} is mounted only while a container that uses it runs"
+                )));
+            }
             return Ok(Place {
                 root: Directory::open(&mount.view.source)?,
                 path: below,
@@ -160,6 +166,7 @@ mod tests {
     use super::super::record::tests::record;
     use super::super::view::{MountKind, MountView};
     use super::*;
+    use crate::spec::Submounts;
 
     #[test]
     fn the_innermost_mount_covers() {
@@ -177,7 +184,7 @@ mod tests {
                     propagation: None,
                 },
                 anonymous: false,
-                non_recursive: false,
+                submounts: Submounts::Follow,
                 tmpfs_options: Vec::new(),
             });
         }

@@ -71,12 +71,15 @@ impl Engine {
         self.write_etc_files(&record).await?;
         self.write_bundle(&record, &around).await?;
         let bundle = self.shared.paths.bundle(&record.id);
-        let shim = self
-            .shared
-            .launcher
-            .create(&bundle)
-            .await
-            .map_err(launch_error)?;
+        self.mount_volumes(&record).await?;
+        let created = self.shared.launcher.create(&bundle).await;
+        let shim = match created.map_err(launch_error) {
+            Ok(shim) => shim,
+            Err(error) => {
+                self.unmount_volumes(&record).await;
+                return Err(error);
+            }
+        };
         if let Err(error) = self.bring_up(verb, &shim).await {
             self.take_down(verb, &shim).await;
             return Err(error);
@@ -118,6 +121,7 @@ impl Engine {
         drop(shim.kill_all().await);
         drop(tokio::time::timeout(Duration::from_secs(10), shim.wait()).await);
         self.leave_networks(verb).await;
+        self.unmount_volumes(&verb.record()).await;
         if let Err(error) = verb.update(clear_endpoints).await {
             tracing::warn!(container.id = %verb.id(), %error, "endpoints of a failed start");
         }

@@ -27,6 +27,7 @@ impl Engine {
                 self.settle_removal(&mut verb, found).await;
             }
             (ContainerState::Running(_) | ContainerState::Paused(_), Found::Running(shim)) => {
+                self.go_on_using_volumes(&verb).await;
                 self.watch_over(&mut verb, shim);
             }
             (ContainerState::Running(_) | ContainerState::Paused(_), found) => {
@@ -61,9 +62,17 @@ impl Engine {
         }
     }
 
+    /// Takes note that a container which ran on without the agent uses its volumes.
+    async fn go_on_using_volumes(&self, verb: &Verb) {
+        if let Err(error) = self.mount_volumes(&verb.record()).await {
+            tracing::warn!(container.id = %verb.id(), %error, "volumes of a running container");
+        }
+    }
+
     /// A program that runs although no record says so: the agent died between starting it and
     /// writing that down.
     async fn adopt(&self, verb: &mut Verb, shim: Shim) {
+        self.go_on_using_volumes(verb).await;
         let running = Running {
             pid: shim.init_pid(),
             started_at: Timestamp::now(),

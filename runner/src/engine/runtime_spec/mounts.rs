@@ -7,7 +7,7 @@ use oci_spec::runtime::Mount;
 use super::{NamespaceSource, Record, Surroundings, has_own_shm};
 use crate::engine::container::{MountKind, ResolvedMount};
 use crate::launch::defaults;
-use crate::spec::{IpcMode, Propagation};
+use crate::spec::{IpcMode, Propagation, Submounts};
 
 /// Docker's file systems, the three files of `/etc`, then the caller's mounts, outer before
 /// inner. A mount of the caller replaces one of ours at the same place.
@@ -73,7 +73,6 @@ fn bind(source: PathBuf, destination: &str, options: &[&str]) -> Mount {
 
 fn user_mount(mount: &ResolvedMount) -> Mount {
     let view = &mount.view;
-    let read_mode = if view.read_write { "rw" } else { "ro" };
     if view.kind == MountKind::Tmpfs {
         let mut options: Vec<String> = ["noexec", "nosuid", "nodev"].map(str::to_owned).to_vec();
         options.extend(mount.tmpfs_options.iter().cloned());
@@ -88,7 +87,15 @@ fn user_mount(mount: &ResolvedMount) -> Mount {
             .set_options(Some(options));
         return tmpfs;
     }
-    let depth = if mount.non_recursive { "bind" } else { "rbind" };
+    let depth = match mount.submounts {
+        Submounts::Excluded => "bind",
+        Submounts::Follow | Submounts::Writable | Submounts::ReadOnly => "rbind",
+    };
+    let read_mode = match (view.read_write, mount.submounts) {
+        (true, _) => "rw",
+        (false, Submounts::Follow | Submounts::ReadOnly) => "rro",
+        (false, Submounts::Excluded | Submounts::Writable) => "ro",
+    };
     let options = [depth, propagation(view.propagation), read_mode];
     bind(view.source.clone(), &view.destination, &options)
 }

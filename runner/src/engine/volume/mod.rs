@@ -1,5 +1,8 @@
-//! Volumes: directories that outlive the containers that write them. `volumes` keeps them.
+//! Volumes: directories that outlive the containers that write them. `volumes` keeps them,
+//! `backing` reads their options, `mounts` mounts those that are file systems of their own.
 
+mod backing;
+mod mounts;
 mod volumes;
 
 use std::collections::BTreeMap;

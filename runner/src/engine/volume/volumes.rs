@@ -1,13 +1,15 @@
 //! All volumes of this engine, their records and their directories.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use rand::RngCore as _;
 use serde::{Deserialize, Serialize};
 
+use super::backing::{self, Backing};
+use super::mounts::{self, Mounts};
 use super::{CreateVolume, VolumeView};
 use crate::engine::error::EngineError;
 use crate::engine::paths::Paths;
@@ -31,11 +33,15 @@ pub(crate) struct VolumeRecord {
 }
 
 impl VolumeRecord {
-    /// A bind volume (`type=none,o=bind,device=PATH`) is that path itself.
+    pub(super) fn backing(&self) -> Backing {
+        Backing::of(&self.options)
+    }
+
+    /// Where its files are, for a file system of its own while that is mounted.
     pub(super) fn content(&self, paths: &Paths) -> PathBuf {
-        match self.options.get("device") {
-            Some(device) => device.into(),
-            None => paths.volume_content(&self.name),
+        match self.backing() {
+            Backing::Bind(path) => path,
+            Backing::Directory | Backing::FileSystem(_) => paths.volume_content(&self.name),
         }
     }
 
@@ -62,6 +68,7 @@ pub(crate) struct Volumes {
     paths: Paths,
     records: Records<VolumeRecord>,
     inner: Mutex<Inner>,
+    mounts: Mounts,
 }
 
 #[derive(Debug, Default)]
@@ -92,6 +99,7 @@ impl Volumes {
                 by_name,
                 users: BTreeMap::new(),
             }),
+            mounts: Mounts::default(),
         })
     }
 
@@ -122,6 +130,44 @@ impl Volumes {
             if users.is_empty() {
                 inner.users.remove(name);
             }
+        }
+    }
+
+    /// Makes a volume's files accessible to a container that is about to use them; nothing to do
+    /// for all but volumes with a file system of their own.
+    pub(crate) async fn mount(&self, name: &str, user: &ContainerId) -> Result<(), EngineError> {
+        let record = self.get(name)?;
+        let Backing::FileSystem(file_system) = record.backing() else {
+            return Ok(());
+        };
+        let target = self.paths.volume_content(name);
+        let mounted = self.mounts.mount(name, user, file_system, target).await;
+        mounted.map_err(|error| {
+            EngineError::Internal(format!(
+                "failed to mount local volume: mount {}: {error}",
+                record.options.get("device").map_or("", String::as_str)
+            ))
+        })
+    }
+
+    /// The container does not use the volume's files any more.
+    pub(crate) async fn unmount(&self, name: &str, user: &ContainerId) {
+        let Ok(record) = self.get(name) else {
+            return;
+        };
+        if matches!(record.backing(), Backing::FileSystem(_)) {
+            let target = self.paths.volume_content(name);
+            if let Err(error) = self.mounts.unmount(name, user, target).await {
+                tracing::warn!(volume = name, %error, "unmounting a volume");
+            }
+        }
+    }
+
+    /// Whether the volume's files can be reached now.
+    pub(crate) fn is_reachable(&self, name: &str) -> bool {
+        match self.get(name).map(|record| record.backing()) {
+            Ok(Backing::FileSystem(_)) => mounts::is_mounted(&self.paths.volume_content(name)),
+            Ok(Backing::Directory | Backing::Bind(_)) | Err(_) => true,
         }
     }
 
@@ -206,7 +252,7 @@ impl Volumes {
         &self,
         request: CreateVolume,
     ) -> Result<(VolumeRecord, bool), EngineError> {
-        check_driver(&request)?;
+        backing::check(&request)?;
         let mut labels = request.labels;
         let name = if let Some(name) = request.name.filter(|name| !name.is_empty()) {
             check_name(&name)?;
@@ -247,7 +293,7 @@ impl Volumes {
             .put(&record.name, record)
             .await
             .map_err(keeping)?;
-        if record.options.contains_key("device") {
+        if matches!(record.backing(), Backing::Bind(_)) {
             return Ok(());
         }
         let content = self.paths.volume_content(&record.name);
@@ -266,6 +312,10 @@ fn keeping(error: StoreError) -> EngineError {
 }
 
 async fn remove_content(paths: &Paths, record: &VolumeRecord) -> std::io::Result<()> {
+    if matches!(record.backing(), Backing::FileSystem(_)) {
+        // Its files are not ours to remove: they may be another machine's.
+        mounts::unmount(&paths.volume_content(&record.name)).await?;
+    }
     let volume = paths.volume(&record.name);
     tree::remove(&volume).await
 }
@@ -290,39 +340,6 @@ fn check_name(name: &str) -> Result<(), EngineError> {
         "create {name}: \"{name}\" includes invalid characters for a local volume name, only \
          \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use \
          absolute path"
-    )))
-}
-
-/// Only the local driver, with a plain directory or a bind.
-fn check_driver(request: &CreateVolume) -> Result<(), EngineError> {
-    if !matches!(request.driver.as_str(), "" | "local") {
-        return Err(EngineError::NotFound(format!(
-            "error looking up volume plugin {0}: plugin \"{0}\" not found",
-            request.driver
-        )));
-    }
-    if request.options.is_empty() {
-        return Ok(());
-    }
-    let option = |key: &str| request.options.get(key).map_or("", String::as_str);
-    if let Some(key) = request
-        .options
-        .keys()
-        .find(|key| !matches!(key.as_str(), "type" | "o" | "device"))
-    {
-        return Err(EngineError::InvalidParameter(format!(
-            "invalid option: \"{key}\""
-        )));
-    }
-    let is_bind = matches!(option("type"), "none" | "" | "bind") && option("o") == "bind";
-    if is_bind && Path::new(option("device")).is_absolute() {
-        return Ok(());
-    }
-    Err(EngineError::NotImplemented(format!(
-        "volumes of type \"{}\" with options \"{}\" are not supported; use a plain volume or \
-         type=none, o=bind, device=PATH",
-        option("type"),
-        option("o")
     )))
 }
 
@@ -373,34 +390,9 @@ mod tests {
     }
 
     #[test]
-    fn names_and_drivers_are_checked() {
+    fn names_are_checked() {
         for bad in ["", "a", "/abs", "a b", "-x"] {
             assert!(check_name(bad).is_err(), "{bad}");
         }
-        let request = |pairs: &[(&str, &str)]| CreateVolume {
-            options: pairs
-                .iter()
-                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-                .collect(),
-            ..CreateVolume::default()
-        };
-        assert!(check_driver(&request(&[])).is_ok());
-        assert!(
-            check_driver(&request(&[
-                ("type", "none"),
-                ("o", "bind"),
-                ("device", "/srv")
-            ]))
-            .is_ok()
-        );
-        assert!(
-            check_driver(&request(&[
-                ("type", "nfs"),
-                ("o", "addr=x"),
-                ("device", ":/x")
-            ]))
-            .is_err()
-        );
-        assert!(check_driver(&request(&[("size", "1")])).is_err());
     }
 }

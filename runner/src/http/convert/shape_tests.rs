@@ -16,7 +16,7 @@ use crate::engine::{
 use crate::http::target::ApiVersion;
 use crate::spec::{
     ContainerConfig, ContainerId, ContainerState, ExecId, HealthCheck, HostConfig, MountForm,
-    MountSource, MountSpec, NetworkMode, Running,
+    MountSource, MountSpec, NetworkMode, Running, Submounts,
 };
 
 fn now() -> jiff::Timestamp {
@@ -74,7 +74,7 @@ fn host() -> HostConfig {
         target: target.to_owned(),
         read_only: false,
         propagation: None,
-        non_recursive: false,
+        submounts: Submounts::Follow,
         form,
     };
     HostConfig {

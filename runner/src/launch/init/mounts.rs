@@ -13,12 +13,10 @@ use oci_spec::runtime::Mount;
 use super::Setup;
 use crate::launch::StartFailure;
 use crate::launch::error::Step;
+use crate::launch::file_system;
 use crate::launch::mount_options::MountOptions;
 use crate::sys::mount::{self, Attributes, Change, FsContext, PropagationType};
 use crate::sys::{in_root, process};
-
-/// The most bytes of one option that the kernel takes.
-const MAX_OPTION_BYTES: usize = 255;
 
 /// A file system that waits to be attached.
 #[derive(Debug)]
@@ -110,24 +108,7 @@ fn make(wanted: &Mount, options: &MountOptions) -> Result<OwnedFd, StartFailure>
             wanted.destination().display().to_string()
         )
     };
-    let context = FsContext::open(fs_type).step(what)?;
-    let source_bytes = std::os::unix::ffi::OsStrExt::as_bytes(source.as_os_str());
-    context.set_string("source", source_bytes).step(what)?;
-    for (key, value) in &options.data {
-        match value {
-            None => context.set_flag(key),
-            Some(value) if value.len() > MAX_OPTION_BYTES => {
-                return Err(StartFailure::setup(format!(
-                    "{}: option {key} is too long",
-                    what()
-                )));
-            }
-            Some(value) => context.set_string(key, value.as_bytes()),
-        }
-        .step(what)?;
-    }
-    let attributes = options.change.set.with(options.recursive.set);
-    context.mount(attributes).step(what)
+    file_system::make(fs_type, source, options).step(what)
 }
 
 /// What a container sees at `/sys/fs/cgroup`: its own group and those below.

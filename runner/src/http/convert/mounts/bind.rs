@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::{checked_target, clean, propagation, propagation_text, volume_name};
 use crate::http::Result;
 use crate::http::convert::bad;
-use crate::spec::{MountForm, MountSource, MountSpec, Propagation};
+use crate::spec::{MountForm, MountSource, MountSpec, Propagation, Submounts};
 
 pub(super) fn bind(text: &str, driver: &str) -> Result<MountSpec> {
     let invalid = || bad(format!("invalid volume specification: '{text}'"));
@@ -54,7 +54,7 @@ pub(super) fn bind(text: &str, driver: &str) -> Result<MountSpec> {
         target,
         read_only: mode.read_only,
         propagation: mode.propagation,
-        non_recursive: false,
+        submounts: Submounts::Follow,
         form: MountForm::Short,
     })
 }
@@ -176,7 +176,7 @@ mod tests {
                 target: target.to_owned(),
                 read_only,
                 propagation,
-                non_recursive: false,
+                submounts: Submounts::Follow,
                 form: MountForm::Short,
             };
             assert_eq!(bind(text, ""), Ok(expected.clone()), "{text}");

@@ -7,7 +7,7 @@ use crate::http::Result;
 use crate::http::convert::{bad, unsupported};
 use crate::http::error::ApiError;
 use crate::http::wire;
-use crate::spec::{MountForm, MountSource, MountSpec};
+use crate::spec::{MountForm, MountSource, MountSpec, Submounts};
 
 pub(super) fn long_mount(wire: &wire::Mount) -> Result<MountSpec> {
     let wrong = |why: &str| {
@@ -41,12 +41,6 @@ pub(super) fn long_mount(wire: &wire::Mount) -> Result<MountSpec> {
         _ => return Err(wrong("mount type unknown")),
     };
     let bind = wire.bind_options.clone().unwrap_or_default();
-    if bind.read_only_non_recursive || bind.read_only_force_recursive {
-        return unsupported(
-            "BindOptions.ReadOnlyNonRecursive and BindOptions.ReadOnlyForceRecursive are not \
-             supported",
-        );
-    }
     let propagation = match bind.propagation.as_str() {
         "" => None,
         word => match propagation(word) {
@@ -59,9 +53,41 @@ pub(super) fn long_mount(wire: &wire::Mount) -> Result<MountSpec> {
         target,
         read_only: wire.read_only,
         propagation,
-        non_recursive: bind.non_recursive,
+        submounts: submounts(wire.read_only, &bind).map_err(|why| wrong(&why.message))?,
         form: MountForm::Long,
     })
+}
+
+/// At most one of the three may be said, and those about reading only of a read-only mount.
+fn submounts(read_only: bool, bind: &wire::BindOptions) -> Result<Submounts> {
+    let (excluded, writable, forced) = (
+        bind.non_recursive,
+        bind.read_only_non_recursive,
+        bind.read_only_force_recursive,
+    );
+    let name = if forced {
+        "ReadOnlyForceRecursive"
+    } else {
+        "ReadOnlyNonRecursive"
+    };
+    if (writable || forced) && !read_only {
+        return bad(format!("mount is not readonly, {name} is not allowed"));
+    }
+    if forced && !matches!(bind.propagation.as_str(), "" | "rprivate") {
+        return bad(format!(
+            "{name} needs bind propagation to be rprivate, not {}",
+            bind.propagation
+        ));
+    }
+    match (excluded, writable, forced) {
+        (false, false, false) => Ok(Submounts::Follow),
+        (true, false, false) => Ok(Submounts::Excluded),
+        (false, true, false) => Ok(Submounts::Writable),
+        (false, false, true) => Ok(Submounts::ReadOnly),
+        _ => {
+            bad("NonRecursive, ReadOnlyNonRecursive and ReadOnlyForceRecursive exclude each other")
+        }
+    }
 }
 
 fn long_bind(wire: &wire::Mount) -> Result<MountSource> {
@@ -150,9 +176,10 @@ fn given<T: Default + PartialEq>(options: T) -> Option<T> {
 fn bind_options(mount: &MountSpec, create_missing: bool) -> wire::BindOptions {
     wire::BindOptions {
         propagation: mount.propagation.map_or("", propagation_text).to_owned(),
-        non_recursive: mount.non_recursive,
+        non_recursive: mount.submounts == Submounts::Excluded,
+        read_only_non_recursive: mount.submounts == Submounts::Writable,
+        read_only_force_recursive: mount.submounts == Submounts::ReadOnly,
         create_mountpoint: create_missing,
-        ..wire::BindOptions::default()
     }
 }
 

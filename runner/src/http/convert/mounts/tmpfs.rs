@@ -4,7 +4,7 @@ use super::checked_target;
 use crate::http::Result;
 use crate::http::convert::bad;
 use crate::http::convert::sizes::{parse_size, print_size};
-use crate::spec::{MountForm, MountSource, MountSpec};
+use crate::spec::{MountForm, MountSource, MountSpec, Submounts};
 
 pub(super) fn tmpfs(target: &str, text: &str) -> Result<MountSpec> {
     let target = checked_target(target)?;
@@ -34,7 +34,7 @@ pub(super) fn tmpfs(target: &str, text: &str) -> Result<MountSpec> {
         target,
         read_only,
         propagation: None,
-        non_recursive: false,
+        submounts: Submounts::Follow,
         form: MountForm::Short,
     })
 }

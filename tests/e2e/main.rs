@@ -16,6 +16,7 @@ mod exit_codes;
 mod isolation;
 mod leave_nothing;
 mod limits;
+mod networks;
 mod registry_clients;
 mod registry_crash;
 mod second_agent;

@@ -183,6 +183,8 @@ pub struct Hosts<'a> {
     /// What `host-gateway` stands for.
     pub host_gateway: Option<IpAddr>,
     pub ipv6: bool,
+    /// Whole lines about linked containers.
+    pub links: &'a [String],
 }
 
 impl Hosts<'_> {
@@ -202,6 +204,7 @@ impl Hosts<'_> {
         for entry in self.extra {
             lines.push(self.extra_line(entry)?);
         }
+        lines.extend_from_slice(self.links);
         let names = if self.domainname.is_empty() {
             self.hostname.to_owned()
         } else {
@@ -352,11 +355,12 @@ mod tests {
             extra: &strings(&["db:10.0.0.9", "six=[fd00::1]", "up:host-gateway"]),
             host_gateway: Some("172.17.0.1".parse().unwrap()),
             ipv6: false,
+            links: &strings(&["172.17.0.5\tother id plain"]),
         };
         assert_eq!(
             hosts.text().unwrap(),
             "127.0.0.1\tlocalhost\n10.0.0.9\tdb\nfd00::1\tsix\n172.17.0.1\tup\n\
-             172.17.0.2\tweb.example.org web\n"
+             172.17.0.5\tother id plain\n172.17.0.2\tweb.example.org web\n"
         );
     }
 

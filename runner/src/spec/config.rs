@@ -108,6 +108,7 @@ pub struct HostConfig {
     pub dns_options: Vec<String>,
     /// `host:ip` pairs; the address may be `host-gateway`.
     pub extra_hosts: Vec<String>,
+    pub links: Vec<Link>,
     pub oom_score_adj: i32,
     /// Rows and columns of the first terminal.
     pub console_size: Option<(u16, u16)>,
@@ -119,6 +120,14 @@ pub struct HostConfig {
     pub annotations: BTreeMap<String, String>,
     /// Where the client keeps the id, kept only to be shown back.
     pub container_id_file: String,
+}
+
+/// `--link`: another container, and what it is called in this one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// Its id, the start of it, or its name.
+    pub container: String,
+    pub alias: String,
 }
 
 /// Where a mount's content comes from.

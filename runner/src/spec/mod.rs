@@ -10,7 +10,7 @@ mod stream;
 
 pub use config::{
     BlockIo, ContainerConfig, CpuLimit, DeviceMapping, DeviceRate, HealthCheck, HostConfig,
-    IpcMode, LogConfig, LogDriver, MountForm, MountSource, MountSpec, NamespaceMode,
+    IpcMode, Link, LogConfig, LogDriver, MountForm, MountSource, MountSpec, NamespaceMode,
     NetworkAttachment, NetworkMode, PortBinding, PortProtocol, PortSpec, PortSpecError,
     Propagation, Resources, RestartPolicy, SeccompProfile, Submounts, Ulimit,
 };

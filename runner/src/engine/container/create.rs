@@ -8,13 +8,14 @@ use jiff::Timestamp;
 use super::cell::Container;
 use super::record::{Membership, Record, ResolvedMount, Restarts};
 use super::request::CreateRequest;
+use super::surroundings::hostname;
 use super::view::{CreatedContainer, MountKind};
 use super::{merge, name, validate};
 use crate::engine::{Engine, EngineError, image};
 use crate::image::Image;
 use crate::spec::{
-    ContainerId, ContainerName, ContainerRef, ContainerState, HostConfig, LogConfig, MountSource,
-    NetworkAttachment, NetworkMode,
+    ContainerConfig, ContainerId, ContainerName, ContainerRef, ContainerState, HostConfig,
+    LogConfig, MountSource, NetworkAttachment, NetworkMode,
 };
 use crate::sys::tree;
 
@@ -72,6 +73,7 @@ impl Engine {
         merge::merge(&mut config, &image.config.config);
         self.fill_defaults(&mut host);
         validate::validate(&config, &host)?;
+        self.share_name(&mut config, &host)?;
         let argv = merge::argv(&config)?;
         let networks = self.memberships(&host)?;
         let mounts = self.resolve_mounts(id, &config, &host).await?;
@@ -92,6 +94,7 @@ impl Engine {
             finished_at: None,
             restarts: Restarts::default(),
         };
+        self.check_links(&record)?;
         self.fill_volumes(&record).await?;
         let warnings = self.check_launch(&record).await?;
         self.keep_new(record).await?;
@@ -152,6 +155,20 @@ impl Engine {
         }
         host.init |= settings.init;
         host.shm_size_bytes.get_or_insert(settings.shm_size_bytes);
+    }
+
+    /// Containers that share a network share its name for them.
+    fn share_name(
+        &self,
+        config: &mut ContainerConfig,
+        host: &HostConfig,
+    ) -> Result<(), EngineError> {
+        if let NetworkMode::Container(other) = &host.network_mode {
+            let other = self.find_container(&ContainerRef::new(other))?.record();
+            config.hostname = hostname(&other.id, &other.config);
+            config.domainname = other.config.domainname;
+        }
+        Ok(())
     }
 
     /// The networks the container is to be on: that of its mode, and those named besides.

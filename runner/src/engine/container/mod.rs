@@ -5,7 +5,7 @@
 //! | `request`, `view` | what callers ask and are told |
 //! | `record`, `cell`, `table` | a container on disk, in memory, among the others |
 //! | `create`, `merge`, `validate`, `mount`, `name` | making one |
-//! | `start`, `surroundings`, `endpoints` | making it run |
+//! | `start`, `surroundings`, `endpoints`, `links` | making it run |
 //! | `exit`, `backoff`, `health` | what happens while and after it runs |
 //! | `stop`, `pause`, `remove`, `change` | the other verbs |
 //! | `attach`, `logs`, `log_file` | its streams |
@@ -23,6 +23,7 @@ mod endpoints;
 mod exit;
 mod health;
 mod inspect;
+mod links;
 mod list;
 mod log_file;
 mod logs;

@@ -103,7 +103,9 @@ impl Engine {
         self.join_networks(verb, shim.init_pid()).await?;
         if verb.read(|record| record.endpoints().next().is_some()) {
             // The addresses are known only now.
-            self.write_etc_files(&verb.record()).await?;
+            let record = verb.record();
+            self.write_etc_files(&record).await?;
+            self.tell_linked(&record).await;
         }
         for pending in verb.take_pending_attaches() {
             let stream = shim.attach(pending.stdio).await.map_err(launch_error)?;

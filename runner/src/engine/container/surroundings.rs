@@ -54,6 +54,7 @@ impl Engine {
             cgroup: mode(&host.cgroupns_mode, "cgroup")?,
             hostname: hostname(&record.id, &record.config),
             etc_files: self.etc_files(record)?,
+            link_env: self.link_variables(record)?,
             cgroup_parent: parent,
             default_shm_size_bytes: settings.shm_size_bytes,
             default_ulimits: settings.ulimits.clone(),
@@ -123,11 +124,13 @@ impl Engine {
                 v4.into_iter().chain(v6)
             })
             .collect();
+        let links = self.link_lines(record);
         let hosts = Hosts {
             hostname,
             domainname: &record.config.domainname,
             addresses: &addresses,
             extra: &record.host.extra_hosts,
+            links: &links,
             host_gateway: self.host_gateway(),
             ipv6: addresses.iter().any(IpAddr::is_ipv6),
         };

@@ -37,7 +37,7 @@ pub(super) fn validate(config: &ContainerConfig, host: &HostConfig) -> Result<()
         )));
     }
     health(config)?;
-    network(host)?;
+    network(config, host)?;
     resources(host)
 }
 
@@ -66,12 +66,16 @@ fn health(config: &ContainerConfig) -> Result<(), EngineError> {
     Ok(())
 }
 
-fn network(host: &HostConfig) -> Result<(), EngineError> {
+fn network(config: &ContainerConfig, host: &HostConfig) -> Result<(), EngineError> {
     let refuse = |text: &str| Err(EngineError::InvalidParameter(text.to_owned()));
+    let names_itself = !config.hostname.is_empty();
     let publishes = !host.port_bindings.is_empty() || host.publish_all_ports;
     match &host.network_mode {
         NetworkMode::Container(_) if publishes => {
             refuse("conflicting options: port publishing and the container type network mode")
+        }
+        NetworkMode::Container(_) if names_itself => {
+            refuse("conflicting options: hostname and the network mode")
         }
         NetworkMode::Container(_) if !host.dns.is_empty() => {
             refuse("conflicting options: dns and the network mode")

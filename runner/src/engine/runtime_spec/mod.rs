@@ -43,6 +43,8 @@ pub(crate) struct Surroundings {
     pub(crate) hostname: String,
     /// Files mounted over the container's `/etc/hostname`, `/etc/hosts` and `/etc/resolv.conf`.
     pub(crate) etc_files: Vec<(PathBuf, &'static str)>,
+    /// Variables that describe the containers it is linked to.
+    pub(crate) link_env: Vec<String>,
     pub(crate) cgroup_parent: String,
     pub(crate) default_shm_size_bytes: u64,
     pub(crate) default_ulimits: Vec<crate::spec::Ulimit>,

@@ -42,7 +42,9 @@ pub(super) fn init_process(
     privileges: &Privileges,
 ) -> Result<Process, EngineError> {
     let config = &record.config;
-    let env = environment(&config.env, &around.hostname, config.tty);
+    // Its own variables win over what its links say.
+    let own = [around.link_env.as_slice(), &config.env].concat();
+    let env = environment(&own, &around.hostname, config.tty);
     let mut process = process(record.argv.clone(), env, &config.working_dir, privileges);
     let ulimits = ulimits(&around.default_ulimits, &record.host.resources.ulimits)?;
     process

@@ -17,7 +17,7 @@ use super::{Result, bad, none_if_empty, unsupported};
 use crate::http::error::ApiError;
 use crate::http::target::ApiVersion;
 use crate::http::wire;
-use crate::spec::{HostConfig, NamespaceMode, NetworkAttachment, NetworkMode};
+use crate::spec::{HostConfig, Link, NamespaceMode, NetworkAttachment, NetworkMode};
 
 /// `/dev/shm` unless told otherwise.
 const DEFAULT_SHM_BYTES: i64 = 64 << 20;
@@ -73,6 +73,7 @@ pub(crate) fn host_config_from_wire(
         dns_search: wire.dns_search.clone(),
         dns_options: wire.dns_options.clone(),
         extra_hosts: extra_hosts(wire)?,
+        links: links(wire)?,
         oom_score_adj: oom_score_adj(wire.oom_score_adj)?,
         console_size: console_size(Some(&wire.console_size)),
         annotations: wire.annotations.clone(),
@@ -109,10 +110,6 @@ fn refuse_unsupported(wire: &wire::HostConfig) -> Result<()> {
     }
     let nowhere = [
         ("Cgroup", !wire.cgroup.is_empty()),
-        (
-            "Links",
-            wire.links.as_ref().is_some_and(|links| !links.is_empty()),
-        ),
         ("StorageOpt", !wire.storage_opt.is_empty()),
         ("CpuRealtimePeriod", wire.cpu_realtime_period != 0),
         ("CpuRealtimeRuntime", wire.cpu_realtime_runtime != 0),
@@ -185,6 +182,36 @@ fn shm_size(bytes: i64) -> Result<Option<u64>> {
 fn dns_server(text: &str) -> Result<IpAddr> {
     text.parse()
         .map_err(|_| ApiError::bad_parameter(format!("bad nameserver address: {text}")))
+}
+
+/// `NAME`, `NAME:ALIAS`, or as inspect shows them, `/NAME:/OWN-NAME/ALIAS`.
+fn links(wire: &wire::HostConfig) -> Result<Vec<Link>> {
+    let links = wire.links.iter().flatten();
+    links
+        .map(|text| {
+            let (container, alias) = match text.split_once(':') {
+                None => (text.as_str(), text.as_str()),
+                Some((container, alias)) => (container, alias),
+            };
+            let container = container.trim_start_matches('/');
+            let alias = alias.rsplit('/').next().unwrap_or_default();
+            let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+            if container.is_empty() || alias.is_empty() || !alias.bytes().all(is_name) {
+                return bad(format!("bad format for links: {text}"));
+            }
+            Ok(Link {
+                container: container.to_owned(),
+                alias: alias.to_owned(),
+            })
+        })
+        .collect()
+}
+
+/// As inspect shows them, which includes the name of the container they belong to.
+pub(super) fn links_to_wire(host: &HostConfig, own_name: &str) -> Option<Vec<String>> {
+    let links = host.links.iter();
+    let texts = links.map(|link| format!("/{}:/{own_name}/{}", link.container, link.alias));
+    none_if_empty(texts.collect())
 }
 
 fn extra_hosts(wire: &wire::HostConfig) -> Result<Vec<String>> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::config::config_to_wire;
-use super::host_config::host_config_to_wire;
+use super::host_config::{host_config_to_wire, links_to_wire};
 use super::modes::network_mode_text;
 use super::mounts::propagation_text;
 use super::networks::endpoint_to_wire;
@@ -35,7 +35,10 @@ pub(crate) fn container_to_wire(view: &ContainerView) -> wire::ContainerInspect 
         process_label: "",
         app_armor_profile: view.host.apparmor_profile.clone().unwrap_or_default(),
         exec_ids: none_if_empty(exec_ids),
-        host_config: host_config_to_wire(&view.host),
+        host_config: wire::HostConfig {
+            links: links_to_wire(&view.host, view.name.as_str()),
+            ..host_config_to_wire(&view.host)
+        },
         graph_driver: wire::GraphDriver {
             data: BTreeMap::new(),
             name: "overlay2",

@@ -131,7 +131,7 @@ fn empty_lists_of_paths_are_not_the_default() {
 
 /// Field of `HostConfig`, its value, the status and a part of the answer.
 const REFUSED: &[(&str, &str, u16, &str)] = &[
-    ("Links", r#"["a:b"]"#, 501, "HostConfig.Links"),
+    ("Links", r#"["a:b c"]"#, 400, "bad format for links"),
     (
         "StorageOpt",
         r#"{"size":"1g"}"#,

@@ -7,7 +7,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::ClientCommand;
 use crate::failure::{Failure, NOT_RUN};
-use crate::serve;
+use crate::{registry_admin, serve};
 
 /// A private image registry with a container runner built in.
 #[derive(Debug, Parser)]
@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Server(serve::server::ServerArguments),
     /// Run the node agent, which speaks the Docker Engine API
     Agent(Box<serve::agent::AgentArguments>),
+    /// Administrate a registry: collect garbage, check
+    Registry(registry_admin::RegistryArguments),
     #[command(flatten)]
     Client(ClientCommand),
 }

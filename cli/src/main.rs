@@ -3,7 +3,8 @@
 //!
 //! What the user typed (`arguments`, one clap struct per command) is resolved (`values`,
 //! `credentials`) into calls of the agent's API (`api`), whose answers are shown (`format`,
-//! `terminal`). The long-running modes live in `serve` and only start the library crates.
+//! `terminal`). The long-running modes live in `serve` and only start the library crates;
+//! `registry_admin` works on a registry's stores themselves.
 //!
 //! No runtime and no thread exists before the mode is known: `hythe shim` must stay one thread,
 //! and a client command must start in a few milliseconds.
@@ -15,6 +16,7 @@ mod credentials;
 mod failure;
 mod format;
 mod output;
+mod registry_admin;
 mod serve;
 mod terminal;
 mod values;
@@ -40,6 +42,7 @@ fn run(arguments: arguments::Arguments) -> failure::Outcome {
         arguments::Command::Server(server) => serve::server::run(server),
         arguments::Command::Agent(agent) => serve::agent::run(*agent),
         arguments::Command::Up(up) => serve::up::run(*up),
+        arguments::Command::Registry(registry) => registry_admin::run(registry),
         arguments::Command::Client(command) => {
             let variable = |name: &str| std::env::var(name).ok();
             let address = api::Address::resolve(arguments.host.as_deref(), variable)?;

@@ -5,11 +5,11 @@ use std::future::Future;
 use std::net::SocketAddr;
 
 use crate::blob_store::{BlobStore, Ownership, StoreError};
-use crate::config::{Config, JobsConfig};
+use crate::config::Config;
 use crate::db::{Database, DbError};
 use crate::http::{Api, Listener, install_metrics};
-use crate::jobs::{self, Jobs};
-use crate::registry::{Collected, Finding, Registry, RegistryError};
+use crate::jobs::Jobs;
+use crate::registry::{Registry, RegistryError};
 
 /// A registry that is bound to its address and ready to serve.
 ///
@@ -65,44 +65,6 @@ impl Server {
     }
 }
 
-/// What an administrator asks of a registry, whether or not it is being served:
-/// the same rules, on the same stores, beside whatever else goes on.
-#[derive(Debug)]
-pub struct Maintenance {
-    registry: Registry,
-    jobs: JobsConfig,
-}
-
-impl Maintenance {
-    /// Opens the stores of a configuration and brings the schema up to date.
-    pub async fn open(config: Config) -> Result<Self, ServeError> {
-        let store = BlobStore::open(&config.storage)?;
-        let db = Database::open(&config.database).await?;
-        Ok(Self {
-            registry: Registry::new(db, store, config.rules),
-            jobs: config.jobs,
-        })
-    }
-
-    /// What [`Maintenance::collect`] would begin with, removing nothing.
-    pub async fn explain(&self) -> Result<Vec<Finding>, ServeError> {
-        let findings = self.registry.explain(jobs::policy(&self.jobs)).await;
-        findings.map_err(ServeError::failed)
-    }
-
-    /// Removes what nothing leads to and is older than the grace period. With
-    /// `audit`, also what no row names, which means listing the whole store.
-    pub async fn collect(&self, audit: bool) -> Result<Collected, ServeError> {
-        let policy = jobs::policy(&self.jobs);
-        if audit {
-            let queued = self.registry.audit_objects(policy).await;
-            queued.map_err(ServeError::failed)?;
-        }
-        let collected = self.registry.collect(policy).await;
-        collected.map_err(ServeError::failed)
-    }
-}
-
 /// Why the registry could not start or go on.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -128,7 +90,7 @@ pub enum ServeError {
 }
 
 impl ServeError {
-    fn failed(error: RegistryError) -> Self {
+    pub(crate) fn failed(error: RegistryError) -> Self {
         Self::Failed(Box::new(error))
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! app          composition root: opens everything, wires it, serves
+//! maintenance  the same stores, opened for an administrator's command
 //! http     [4] the only module that knows HTTP
 //! jobs     [4] work beside requests: upload expiry, garbage collection
 //! registry [3] the rules, in the words of the specification
@@ -23,10 +24,12 @@ mod db;
 mod error_chain;
 mod http;
 mod jobs;
+mod maintenance;
 mod registry;
 #[cfg(test)]
 mod testing;
 
-pub use app::{Maintenance, ServeError, Server};
+pub use app::{ServeError, Server};
 pub use config::{Config, ConfigError};
-pub use registry::{Collected, Finding};
+pub use maintenance::Maintenance;
+pub use registry::{Collected, Finding, Hurt, ObjectHolder, Problem};

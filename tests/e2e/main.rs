@@ -17,6 +17,7 @@ mod isolation;
 mod leave_nothing;
 mod limits;
 mod networks;
+mod registry_admin;
 mod registry_clients;
 mod registry_crash;
 mod second_agent;

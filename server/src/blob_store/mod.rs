@@ -18,9 +18,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt as _};
-use object_store::ObjectStore;
 use object_store::path::Path;
 use object_store::signer::Signer;
+use object_store::{ObjectStore, ObjectStoreExt as _};
 
 pub(crate) use error::StoreError;
 
@@ -45,6 +45,15 @@ pub(crate) struct BlobStore {
 pub(crate) struct Ownership {
     /// A store behind the network has any number of processes.
     _lock: Option<std::fs::File>,
+}
+
+/// A finished segment as the store lists it.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredObject {
+    pub(crate) key: String,
+    pub(crate) size_bytes: u64,
+    /// When it was finished, in ms since 1970.
+    pub(crate) finished_ms: i64,
 }
 
 /// Writes one segment. Dropping it leaves nothing visible.
@@ -126,6 +135,38 @@ impl BlobStore {
                 })
             })
             .boxed()
+    }
+
+    /// The folders that finished segments lie in.
+    pub(crate) fn folders() -> impl Iterator<Item = String> {
+        key::fan_out()
+    }
+
+    /// What is in one of the [`BlobStore::folders`].
+    pub(crate) fn list_folder(
+        &self,
+        folder: &str,
+    ) -> BoxStream<'static, Result<StoredObject, StoreError>> {
+        self.objects
+            .list(Some(&Path::from(folder)))
+            .map(|entry| {
+                let meta = entry?;
+                Ok(StoredObject {
+                    key: meta.location.to_string(),
+                    size_bytes: meta.size,
+                    finished_ms: meta.last_modified.timestamp_millis(),
+                })
+            })
+            .boxed()
+    }
+
+    /// How large a segment is; `None` when it is not there.
+    pub(crate) async fn size_of(&self, key: &str) -> Result<Option<u64>, StoreError> {
+        match self.objects.head(&Path::from(key)).await {
+            Ok(meta) => Ok(Some(meta.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Fails when the store does not answer.

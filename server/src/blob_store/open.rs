@@ -1,5 +1,6 @@
 //! From an address and settings to a store.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,22 @@ use crate::config::StorageConfig;
 impl BlobStore {
     /// Opens the store; on disk, makes its folders.
     pub(crate) fn open(config: &StorageConfig) -> Result<Self, StoreError> {
+        if config.url.scheme() == "file" {
+            disk::prepare(&folder(config)?)
+                .map_err(|error| StoreError::disk("preparing the store's folders", error))?;
+        }
+        Self::open_as_it_is(config)
+    }
+
+    /// Opens the store and makes nothing; `None` when its folder is not there.
+    pub(crate) fn look(config: &StorageConfig) -> Result<Option<Self>, StoreError> {
+        if config.url.scheme() == "file" && !folder(config)?.is_dir() {
+            return Ok(None);
+        }
+        Self::open_as_it_is(config).map(Some)
+    }
+
+    fn open_as_it_is(config: &StorageConfig) -> Result<Self, StoreError> {
         match config.url.scheme() {
             "file" => open_disk(config),
             "s3" => open_s3(config),
@@ -34,13 +51,15 @@ impl BlobStore {
     }
 }
 
-fn open_disk(config: &StorageConfig) -> Result<BlobStore, StoreError> {
-    let root = config
+fn folder(config: &StorageConfig) -> Result<PathBuf, StoreError> {
+    config
         .url
         .to_file_path()
-        .map_err(|()| invalid(config, &"not a path on this machine"))?;
-    disk::prepare(&root)
-        .map_err(|error| StoreError::disk("preparing the store's folders", error))?;
+        .map_err(|()| invalid(config, &"not a path on this machine"))
+}
+
+fn open_disk(config: &StorageConfig) -> Result<BlobStore, StoreError> {
+    let root = folder(config)?;
     let store = LocalFileSystem::new_with_prefix(&root)
         .map_err(|error| invalid(config, &error))?
         .with_fsync(true);

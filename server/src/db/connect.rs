@@ -1,5 +1,6 @@
 //! Opens the database and brings its schema up to date.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::Migrator;
 use sqlx::{AnyConnection, Executor as _};
 
+use super::schema::Schema;
 use super::write::Writer;
 use super::{Database, DbError, Kind};
 use crate::config::DatabaseConfig;
@@ -38,6 +40,41 @@ impl Database {
         }
     }
 
+    /// Opens the database to look at it, and says what its schema is; applies
+    /// nothing. `None` when there is no database file.
+    pub(crate) async fn look(config: &DatabaseConfig) -> Result<Option<(Self, Schema)>, DbError> {
+        sqlx::any::install_default_drivers();
+        let url = config.url.expose();
+        let (kind, pool) = if url.starts_with("sqlite:") {
+            if !tokio::fs::try_exists(file_of(url))
+                .await
+                .map_err(sqlx::Error::Io)?
+            {
+                return Ok(None);
+            }
+            let pool = AnyPoolOptions::new()
+                .max_connections(config.connections)
+                .acquire_timeout(config.acquire_timeout)
+                .connect(&with_mode(url, "ro"))
+                .await?;
+            (Kind::Sqlite, pool)
+        } else {
+            let pool = postgres_pool(config).connect(url).await?;
+            (Kind::Postgres, pool)
+        };
+        let (migrations, writer) = match kind {
+            Kind::Sqlite => (&SQLITE_MIGRATIONS, Writer::sqlite(pool.clone())),
+            Kind::Postgres => (&POSTGRES_MIGRATIONS, Writer::Postgres(pool.clone())),
+        };
+        let schema = Schema::read(kind, &pool, migrations).await?;
+        let database = Self {
+            kind,
+            readers: pool,
+            writer: Arc::new(writer),
+        };
+        Ok(Some((database, schema)))
+    }
+
     /// Fails when the database does not answer.
     pub(crate) async fn ping(&self) -> Result<(), DbError> {
         sqlx::query("SELECT 1").execute(&self.readers).await?;
@@ -47,8 +84,7 @@ impl Database {
 
 async fn open_sqlite(url: &str, config: &DatabaseConfig) -> Result<Database, DbError> {
     make_folder_of(url).await.map_err(sqlx::Error::Io)?;
-    let separator = if url.contains('?') { '&' } else { '?' };
-    let url = format!("{url}{separator}mode=rwc");
+    let url = with_mode(url, "rwc");
     let writer = sqlite_pool(1, config.acquire_timeout).connect(&url).await?;
     SQLITE_MIGRATIONS.run(&writer).await?;
     let readers = sqlite_pool(config.connections, config.acquire_timeout)
@@ -63,12 +99,20 @@ async fn open_sqlite(url: &str, config: &DatabaseConfig) -> Result<Database, DbE
 
 /// SQLite makes the file, but not the folder that it lies in.
 async fn make_folder_of(url: &str) -> std::io::Result<()> {
-    let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
-    let path = path.split('?').next().unwrap_or(path);
-    match std::path::Path::new(path).parent() {
+    match file_of(url).parent() {
         Some(folder) => tokio::fs::create_dir_all(folder).await,
         None => Ok(()),
     }
+}
+
+fn file_of(url: &str) -> &Path {
+    let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
+    Path::new(path.split('?').next().unwrap_or(path))
+}
+
+fn with_mode(url: &str, mode: &str) -> String {
+    let separator = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{separator}mode={mode}")
 }
 
 fn sqlite_pool(connections: u32, acquire_timeout: Duration) -> AnyPoolOptions {
@@ -88,15 +132,17 @@ fn sqlite_pool(connections: u32, acquire_timeout: Duration) -> AnyPoolOptions {
 }
 
 async fn open_postgres(url: &str, config: &DatabaseConfig) -> Result<Database, DbError> {
-    let pool = AnyPoolOptions::new()
-        .max_connections(config.connections)
-        .acquire_timeout(config.acquire_timeout)
-        .connect(url)
-        .await?;
+    let pool = postgres_pool(config).connect(url).await?;
     POSTGRES_MIGRATIONS.run(&pool).await?;
     Ok(Database {
         kind: Kind::Postgres,
         readers: pool.clone(),
         writer: Arc::new(Writer::Postgres(pool)),
     })
+}
+
+fn postgres_pool(config: &DatabaseConfig) -> AnyPoolOptions {
+    AnyPoolOptions::new()
+        .max_connections(config.connections)
+        .acquire_timeout(config.acquire_timeout)
 }

@@ -9,8 +9,10 @@ mod blobs;
 mod connect;
 mod error;
 mod garbage;
+mod holders;
 mod manifests;
 mod repositories;
+mod schema;
 mod tags;
 mod uploads;
 mod write;
@@ -20,8 +22,10 @@ use std::sync::Arc;
 
 pub(crate) use blobs::{BlobRecord, CommittedBlob, DeleteBlob, MountBlob, NewBlob, Segment};
 pub(crate) use error::DbError;
+pub(crate) use holders::{NamedBy, TaggedIn};
 
 pub(crate) use manifests::{ManifestRecord, NewManifest, ReferrerRecord};
+pub(crate) use schema::Schema;
 pub(crate) use uploads::{Advance, UploadRecord};
 
 use sqlx::AnyPool;

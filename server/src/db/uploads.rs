@@ -31,7 +31,36 @@ pub(crate) struct Advance<'a> {
     pub(crate) hash_state: &'a [u8],
 }
 
+/// A session that nothing was heard of for long.
+#[derive(Clone, Debug)]
+pub(crate) struct StaleUpload {
+    pub(crate) id: String,
+    pub(crate) repository: RepositoryName,
+    pub(crate) size_bytes: u64,
+}
+
 impl Database {
+    /// Sessions that nothing was heard of since `before_ms`.
+    pub(crate) async fn stale_uploads(&self, before_ms: i64) -> Result<Vec<StaleUpload>, DbError> {
+        let rows = sqlx::query(
+            "SELECT u.id, r.name, u.offset_bytes FROM uploads u
+             JOIN repositories r ON r.id = u.repository_id
+             WHERE u.updated_at < $1 ORDER BY u.updated_at",
+        )
+        .bind(before_ms)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(StaleUpload {
+                    id: row.try_get("id")?,
+                    repository: parsed(row, "name")?,
+                    size_bytes: size(row, "offset_bytes")?,
+                })
+            })
+            .collect()
+    }
+
     /// Opens a session (end-4a, end-4c).
     pub(crate) async fn create_upload(
         &self,

@@ -14,8 +14,9 @@
 
 use std::time::Duration;
 
-use futures_util::TryStreamExt as _;
+use futures_util::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 use hythe_oci::{Digest, RepositoryName};
+use serde::Serialize;
 
 use super::{Registry, RegistryError};
 
@@ -34,7 +35,7 @@ pub(crate) struct Policy {
 }
 
 /// What a run did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Collected {
     /// Upload sessions that were dropped.
@@ -52,8 +53,18 @@ pub struct Collected {
 }
 
 /// One thing that a run would remove now, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "remove", rename_all = "snake_case")]
 pub enum Finding {
+    /// An upload session that nothing was heard of for too long.
+    Upload {
+        /// Where.
+        repository: RepositoryName,
+        /// Which.
+        id: String,
+        /// How much it holds.
+        size_bytes: u64,
+    },
     /// A manifest that no tag, index or subject leads to.
     Manifest {
         /// Where.
@@ -75,10 +86,18 @@ pub enum Finding {
         /// How much it holds.
         size_bytes: u64,
     },
-    /// An object that no row names.
+    /// An object that a removed row named.
     Object {
         /// Its key in the store.
         key: String,
+    },
+    /// An object that no row ever named: left by a crash between the bytes and
+    /// the row.
+    Unnamed {
+        /// Its key in the store.
+        key: String,
+        /// How much it holds.
+        size_bytes: u64,
     },
 }
 
@@ -103,9 +122,19 @@ impl Registry {
 
     /// What [`Registry::collect`] would begin with, removing nothing. What only
     /// becomes free through these is not listed.
-    pub(crate) async fn explain(&self, policy: Policy) -> Result<Vec<Finding>, RegistryError> {
+    pub(crate) async fn explain(
+        &self,
+        policy: Policy,
+        audit: bool,
+    ) -> Result<Vec<Finding>, RegistryError> {
         let before_ms = before(policy.grace);
-        let mut findings = Vec::new();
+        let stale = self.db.stale_uploads(before(policy.upload_expire)).await?;
+        let stale = stale.into_iter().map(|stale| Finding::Upload {
+            repository: stale.repository,
+            id: stale.id,
+            size_bytes: stale.size_bytes,
+        });
+        let mut findings: Vec<Finding> = stale.collect();
         if policy.untagged_manifests {
             for repository in self.all_repositories().await? {
                 for digest in self
@@ -133,6 +162,12 @@ impl Registry {
         for key in self.db.garbage_objects(before_ms, u32::MAX).await? {
             findings.push(Finding::Object { key });
         }
+        if audit {
+            let mut unnamed = self.unnamed_objects(policy);
+            while let Some((key, size_bytes)) = unnamed.try_next().await? {
+                findings.push(Finding::Unnamed { key, size_bytes });
+            }
+        }
         Ok(findings)
     }
 
@@ -148,23 +183,36 @@ impl Registry {
         }
     }
 
-    /// Finds objects that were written and never named: a crash between the
+    /// Queues objects that were written and never named: a crash between the
     /// bytes and the row. Walks the whole store; how many were queued.
+    pub(crate) async fn audit_objects(&self, policy: Policy) -> Result<u64, RegistryError> {
+        let mut unnamed = self.unnamed_objects(policy);
+        let mut queued = 0;
+        while let Some((key, _)) = unnamed.try_next().await? {
+            self.db.queue_garbage(&[key]).await?;
+            queued += 1;
+        }
+        Ok(queued)
+    }
+
+    /// Objects that no row names, with their sizes.
     ///
     /// An object is young until the longest upload in one request is over, which
     /// is what `upload_expire` says: the first segments of such an upload are
     /// finished long before any row names them.
-    pub(crate) async fn audit_objects(&self, policy: Policy) -> Result<u64, RegistryError> {
+    fn unnamed_objects(
+        &self,
+        policy: Policy,
+    ) -> BoxStream<'_, Result<(String, u64), RegistryError>> {
         let age = policy.grace.max(policy.upload_expire);
-        let mut listing = self.store.list(before(age));
-        let mut queued = 0;
-        while let Some((key, _)) = listing.try_next().await? {
-            if !self.db.names_object(&key).await? {
-                self.db.queue_garbage(&[key]).await?;
-                queued += 1;
-            }
-        }
-        Ok(queued)
+        self.store
+            .list(before(age))
+            .map_err(RegistryError::from)
+            .try_filter_map(async |(key, size_bytes)| {
+                let named = self.db.names_object(&key).await?;
+                Ok((!named).then_some((key, size_bytes)))
+            })
+            .boxed()
     }
 
     async fn collect_links(
@@ -236,7 +284,7 @@ impl Registry {
 }
 
 /// The time `age` ago, in milliseconds since 1970.
-fn before(age: Duration) -> i64 {
+pub(super) fn before(age: Duration) -> i64 {
     let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
     jiff::Timestamp::now()
         .as_millisecond()

@@ -6,6 +6,7 @@
 
 mod blob;
 mod catalog;
+mod check;
 mod error;
 mod gc;
 mod ingest;
@@ -18,6 +19,7 @@ mod upload;
 use std::sync::Arc;
 
 pub(crate) use blob::Mounted;
+pub use check::{Hurt, ObjectHolder, Problem};
 pub(crate) use error::RegistryError;
 pub(crate) use gc::Policy;
 pub use gc::{Collected, Finding};

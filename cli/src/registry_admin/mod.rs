@@ -1,0 +1,52 @@
+//! `hythe registry …`: what an administrator does to a registry, one file per verb.
+//!
+//! A verb opens the registry's own stores from the same settings as `hythe server`, beside a
+//! server that may be running on them, and shows what the library answers (`show`). It never
+//! asks a server or an agent.
+
+mod check;
+mod gc;
+mod show;
+mod stores;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+
+use crate::failure::Outcome;
+use stores::StoreArguments;
+
+#[derive(Debug, Args)]
+pub(crate) struct RegistryArguments {
+    #[command(flatten)]
+    stores: StoreArguments,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Remove content that nothing leads to
+    Gc(gc::GcArguments),
+    /// Say what is wrong with schema, rows and objects, changing nothing
+    Check(check::CheckArguments),
+}
+
+/// Runs the verb to its end.
+pub(crate) fn run(arguments: RegistryArguments) -> Outcome {
+    arguments.stores.start_log()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let outcome = runtime.block_on(dispatch(arguments.verb, &arguments.stores));
+    // What was dropped half-way (a file to remove, an upload to abort) may end in its own time.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    outcome
+}
+
+async fn dispatch(verb: Verb, stores: &StoreArguments) -> Outcome {
+    match verb {
+        Verb::Gc(arguments) => gc::run(&arguments, stores).await,
+        Verb::Check(arguments) => check::run(&arguments, stores).await,
+    }
+}

@@ -1,0 +1,74 @@
+//! Which registry is meant: the settings of `hythe server` that say where things lie.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Args;
+use hythe_server::Maintenance;
+use hythe_server::config::{Config, Sources};
+use tracing_subscriber::EnvFilter;
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Registry")]
+pub(super) struct StoreArguments {
+    /// Configuration file of the registry
+    #[arg(long, global = true, env = "HYTHE_SERVER_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder for everything that is not put elsewhere
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Where blobs live: `file:///…`, `s3://bucket/prefix`, `gs://…` or `az://…`
+    #[arg(long, global = true, value_name = "URL")]
+    storage: Option<String>,
+    /// Where metadata lives: `sqlite:///…` or `postgres://…`
+    #[arg(long, global = true, value_name = "URL")]
+    database: Option<String>,
+    /// What is logged: a level, or directives such as `info,hythe_server=debug`
+    #[arg(
+        long,
+        global = true,
+        env = "HYTHE_LOG_LEVEL",
+        value_name = "LEVEL",
+        default_value = "warn"
+    )]
+    log_level: String,
+}
+
+impl StoreArguments {
+    /// The registry's settings, with those of its other flags at their defaults.
+    pub(super) fn config(&self) -> anyhow::Result<Config> {
+        let data = self.data.as_ref().map(|path| path.display().to_string());
+        let flags = [
+            ("data", data),
+            ("storage", self.storage.clone()),
+            ("database", self.database.clone()),
+        ];
+        let flags = flags
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value?)))
+            .collect();
+        Ok(Config::load(&Sources {
+            file: self.config.clone(),
+            flags,
+        })?)
+    }
+
+    /// The registry's stores, ready for work; the schema is brought up to date.
+    pub(super) async fn open(&self) -> anyhow::Result<Maintenance> {
+        Maintenance::open(self.config()?)
+            .await
+            .context("cannot open the registry")
+    }
+
+    /// Sends log lines to standard error.
+    pub(super) fn start_log(&self) -> anyhow::Result<()> {
+        let filter = EnvFilter::try_new(&self.log_level)
+            .with_context(|| format!("\"{}\" is no log level", self.log_level))?;
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(false)
+            .init();
+        Ok(())
+    }
+}

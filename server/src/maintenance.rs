@@ -1,0 +1,72 @@
+//! What an administrator asks of a registry, whether or not it is being served:
+//! the same rules, on the same stores, beside whatever else goes on.
+
+use crate::app::ServeError;
+use crate::blob_store::BlobStore;
+use crate::config::{Config, JobsConfig};
+use crate::db::Database;
+use crate::jobs;
+use crate::registry::{Collected, Finding, Problem, Registry};
+
+/// The stores of a registry, opened for work on them.
+#[derive(Debug)]
+pub struct Maintenance {
+    registry: Registry,
+    jobs: JobsConfig,
+}
+
+impl Maintenance {
+    /// Opens the stores of a configuration and brings the schema up to date.
+    pub async fn open(config: Config) -> Result<Self, ServeError> {
+        let store = BlobStore::open(&config.storage)?;
+        let db = Database::open(&config.database).await?;
+        Ok(Self {
+            registry: Registry::new(db, store, config.rules),
+            jobs: config.jobs,
+        })
+    }
+
+    /// What [`Maintenance::collect`] would begin with, removing nothing. With
+    /// `audit`, also what no row names.
+    pub async fn explain(&self, audit: bool) -> Result<Vec<Finding>, ServeError> {
+        let findings = self.registry.explain(jobs::policy(&self.jobs), audit).await;
+        findings.map_err(ServeError::failed)
+    }
+
+    /// Removes what nothing leads to and is older than the grace period. With
+    /// `audit`, also what no row names, which means listing the whole store.
+    pub async fn collect(&self, audit: bool) -> Result<Collected, ServeError> {
+        let policy = jobs::policy(&self.jobs);
+        if audit {
+            let queued = self.registry.audit_objects(policy).await;
+            queued.map_err(ServeError::failed)?;
+        }
+        let collected = self.registry.collect(policy).await;
+        collected.map_err(ServeError::failed)
+    }
+
+    /// Compares schema, rows and objects without changing any of them: what the
+    /// next start, a collection or a new push would have to put right.
+    ///
+    /// Opens the stores itself, because [`Maintenance::open`] would already have
+    /// brought the schema up to date.
+    pub async fn check(config: Config) -> Result<Vec<Problem>, ServeError> {
+        let mut problems = Vec::new();
+        let store = BlobStore::look(&config.storage)?;
+        if store.is_none() {
+            problems.push(Problem::NoStore);
+        }
+        let Some((db, schema)) = Database::look(&config.database).await? else {
+            problems.push(Problem::NoDatabase);
+            return Ok(problems);
+        };
+        let holds_rows = schema.holds_rows;
+        problems.extend(Problem::of_schema(schema));
+        if let Some(store) = store.filter(|_| holds_rows) {
+            let registry = Registry::new(db, store, config.rules);
+            let compared = registry.compare(jobs::policy(&config.jobs)).await;
+            problems.extend(compared.map_err(ServeError::failed)?);
+        }
+        Ok(problems)
+    }
+}

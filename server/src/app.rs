@@ -5,11 +5,11 @@ use std::future::Future;
 use std::net::SocketAddr;
 
 use crate::blob_store::{BlobStore, Ownership, StoreError};
-use crate::config::Config;
+use crate::config::{Config, ScrubConfig};
 use crate::db::{Database, DbError};
 use crate::http::{Api, Listener, install_metrics};
 use crate::jobs::Jobs;
-use crate::registry::{Registry, RegistryError};
+use crate::registry::{Registry, RegistryError, Replica, Scrubber};
 
 /// A registry that is bound to its address and ready to serve.
 ///
@@ -39,7 +39,11 @@ impl Server {
         let owned = store.take_over()?;
         let db = Database::open(&config.database).await?;
         let registry = Registry::new(db, store, config.rules);
-        let jobs = Jobs::start(&registry, &config.jobs);
+        let scrub = match config.scrub.interval {
+            Some(every) => Some((every, scrubber(&registry, &config.scrub)?)),
+            None => None,
+        };
+        let jobs = Jobs::start(&registry, &config.jobs, scrub);
         Ok(Self {
             listener,
             local_addr,
@@ -65,6 +69,17 @@ impl Server {
     }
 }
 
+/// What reads blobs again, as the configuration has it.
+pub(crate) fn scrubber(registry: &Registry, config: &ScrubConfig) -> Result<Scrubber, ServeError> {
+    let replica = config.replica.as_ref().map(Replica::open).transpose();
+    let replica = replica.map_err(|error| ServeError::Replica(Box::new(error)))?;
+    Ok(Scrubber::new(
+        registry.clone(),
+        replica,
+        config.bytes_per_second,
+    ))
+}
+
 /// Why the registry could not start or go on.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -84,6 +99,9 @@ pub enum ServeError {
     /// The database cannot be used.
     #[error("cannot open the database")]
     Database(#[from] DbError),
+    /// The scrub's replica cannot be used.
+    #[error("cannot use the scrub's replica")]
+    Replica(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// An operation did not finish; what it did until then stands.
     #[error("the operation did not finish")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),

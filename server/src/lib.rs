@@ -5,7 +5,8 @@
 //! app          composition root: opens everything, wires it, serves
 //! maintenance  the same stores, opened for an administrator's command
 //! http     [4] the only module that knows HTTP
-//! jobs     [4] work beside requests: upload expiry, garbage collection
+//! jobs     [4] work beside requests: upload expiry, garbage collection,
+//!              scrub
 //! registry [3] the rules, in the words of the specification
 //! db       [2] the only module that knows SQL
 //! blob_store [2] the only module that knows object stores
@@ -32,4 +33,4 @@ mod testing;
 pub use app::{ServeError, Server};
 pub use config::{Config, ConfigError};
 pub use maintenance::Maintenance;
-pub use registry::{Collected, Finding, Hurt, ObjectHolder, Problem};
+pub use registry::{BadBlob, Collected, Finding, Hurt, ObjectHolder, Problem, Remedy, Scrubbed};

@@ -1,18 +1,19 @@
 //! What an administrator asks of a registry, whether or not it is being served:
 //! the same rules, on the same stores, beside whatever else goes on.
 
-use crate::app::ServeError;
+use crate::app::{ServeError, scrubber};
 use crate::blob_store::BlobStore;
-use crate::config::{Config, JobsConfig};
+use crate::config::{Config, JobsConfig, ScrubConfig};
 use crate::db::Database;
 use crate::jobs;
-use crate::registry::{Collected, Finding, Problem, Registry};
+use crate::registry::{Collected, Finding, Problem, Registry, Scrubbed};
 
 /// The stores of a registry, opened for work on them.
 #[derive(Debug)]
 pub struct Maintenance {
     registry: Registry,
     jobs: JobsConfig,
+    scrub: ScrubConfig,
 }
 
 impl Maintenance {
@@ -23,6 +24,7 @@ impl Maintenance {
         Ok(Self {
             registry: Registry::new(db, store, config.rules),
             jobs: config.jobs,
+            scrub: config.scrub,
         })
     }
 
@@ -45,6 +47,16 @@ impl Maintenance {
         collected.map_err(ServeError::failed)
     }
 
+    /// Reads every blob and compares it with its digest, now and whatever the
+    /// server's own scrub is doing; as fast as `bytes_per_second` or the
+    /// configuration allows.
+    pub async fn scrub(&self, bytes_per_second: Option<u64>) -> Result<Scrubbed, ServeError> {
+        let mut config = self.scrub.clone();
+        config.bytes_per_second = bytes_per_second.unwrap_or(config.bytes_per_second);
+        let mut scrubber = scrubber(&self.registry, &config)?;
+        scrubber.everything().await.map_err(ServeError::failed)
+    }
+
     /// Compares schema, rows and objects without changing any of them: what the
     /// next start, a collection or a new push would have to put right.
     ///
@@ -60,12 +72,16 @@ impl Maintenance {
             problems.push(Problem::NoDatabase);
             return Ok(problems);
         };
-        let holds_rows = schema.holds_rows;
+        let (holds_rows, is_whole) = (schema.holds_rows, schema.pending.is_empty());
         problems.extend(Problem::of_schema(schema));
         if let Some(store) = store.filter(|_| holds_rows) {
             let registry = Registry::new(db, store, config.rules);
             let compared = registry.compare(jobs::policy(&config.jobs)).await;
             problems.extend(compared.map_err(ServeError::failed)?);
+            if is_whole {
+                let bad = registry.quarantined().await;
+                problems.extend(bad.map_err(ServeError::failed)?);
+            }
         }
         Ok(problems)
     }

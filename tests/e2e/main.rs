@@ -20,6 +20,7 @@ mod networks;
 mod registry_admin;
 mod registry_clients;
 mod registry_crash;
+mod scrub;
 mod second_agent;
 mod stdio;
 mod volumes;

@@ -6,7 +6,7 @@ use hythe_tests::{CommandExt as _, Finished, Host, Server, hythe_binary};
 
 use crate::push_busybox;
 
-fn registry(server: &Server<'_>, words: &[&str]) -> Finished {
+pub(crate) fn registry(server: &Server<'_>, words: &[&str]) -> Finished {
     std::process::Command::new(hythe_binary())
         .args(["registry", "--data"])
         .arg(server.data())
@@ -15,7 +15,7 @@ fn registry(server: &Server<'_>, words: &[&str]) -> Finished {
 }
 
 /// Every finished segment in the server's store.
-fn segments(server: &Server<'_>) -> Vec<PathBuf> {
+pub(crate) fn segments(server: &Server<'_>) -> Vec<PathBuf> {
     let blobs = server.data().join("store/blobs");
     let folders = std::fs::read_dir(blobs).expect("the store's folders");
     let files = folders.flat_map(|folder| {

@@ -27,10 +27,15 @@ impl<'host> Server<'host> {
 
     /// With further command-line arguments.
     pub fn start_with(host: &'host Host, arguments: &[&str]) -> Self {
+        Self::start_at(host, 5000, arguments)
+    }
+
+    /// On a port of its own, for hosts that have several.
+    pub fn start_at(host: &'host Host, port: u16, arguments: &[&str]) -> Self {
         let mut server = Self {
             host,
             directory: TempDir::new().expect("a temporary directory"),
-            port: 5000,
+            port,
             arguments: arguments.iter().map(ToString::to_string).collect(),
             process: None,
         };

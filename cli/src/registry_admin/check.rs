@@ -60,6 +60,14 @@ fn line(problem: &Problem) -> String {
             "object {key} has {actual_bytes} bytes instead of {expected_bytes}, {}",
             held(holder)
         ),
+        Problem::QuarantinedBlob {
+            digest,
+            reason,
+            hurts,
+        } => format!(
+            "blob {digest} is quarantined, {reason} ({}): push it again",
+            hurt(hurts)
+        ),
         Problem::UnnamedObject { key, size_bytes } => format!(
             "object {key} ({}) belongs to nothing: a collection with --audit removes it",
             binary_size(*size_bytes)

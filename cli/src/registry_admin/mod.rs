@@ -6,6 +6,7 @@
 
 mod check;
 mod gc;
+mod scrub;
 mod show;
 mod stores;
 
@@ -27,6 +28,8 @@ pub(crate) struct RegistryArguments {
 enum Verb {
     /// Remove content that nothing leads to
     Gc(gc::GcArguments),
+    /// Read every blob and compare it with its digest
+    Scrub(scrub::ScrubArguments),
     /// Say what is wrong with schema, rows and objects, changing nothing
     Check(check::CheckArguments),
 }
@@ -47,6 +50,7 @@ pub(crate) fn run(arguments: RegistryArguments) -> Outcome {
 async fn dispatch(verb: Verb, stores: &StoreArguments) -> Outcome {
     match verb {
         Verb::Gc(arguments) => gc::run(&arguments, stores).await,
+        Verb::Scrub(arguments) => scrub::run(&arguments, stores).await,
         Verb::Check(arguments) => check::run(&arguments, stores).await,
     }
 }

@@ -23,6 +23,8 @@ pub(super) struct File {
     pub(super) manifests: Manifests,
     pub(super) uploads: Uploads,
     pub(super) gc: Gc,
+    pub(super) scrub: Scrub,
+    pub(super) replica_options: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -61,4 +63,14 @@ pub(super) struct Gc {
     pub(super) interval_seconds: u64,
     pub(super) grace_seconds: u64,
     pub(super) untagged_manifests: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Scrub {
+    pub(super) interval_seconds: u64,
+    pub(super) bytes_per_second: u64,
+    pub(super) replica: String,
+    pub(super) replica_user: String,
+    pub(super) replica_password: String,
 }

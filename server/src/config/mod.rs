@@ -32,6 +32,8 @@ pub struct Config {
     pub rules: RulesConfig,
     /// The work that runs beside requests.
     pub jobs: JobsConfig,
+    /// Reading blobs again.
+    pub scrub: ScrubConfig,
 }
 
 /// How the registry is reached.
@@ -93,6 +95,33 @@ pub struct JobsConfig {
     pub gc_untagged_manifests: bool,
     /// An upload session with no news for so long is dropped.
     pub upload_expire: Duration,
+}
+
+/// How stored blobs are verified.
+#[derive(Clone, Debug)]
+pub struct ScrubConfig {
+    /// How often all of them are read; `None` is never.
+    pub interval: Option<Duration>,
+    /// The most that is read, in bytes per second.
+    pub bytes_per_second: u64,
+    /// Where good bytes come from.
+    pub replica: Option<ReplicaConfig>,
+}
+
+/// Another place that has the same blobs.
+#[derive(Clone, Debug)]
+pub enum ReplicaConfig {
+    /// A copy of the store, with the same keys.
+    Store(StorageConfig),
+    /// A registry with the same repositories.
+    Registry {
+        /// `host` or `host:port`.
+        host: String,
+        /// Whether it is spoken to without TLS.
+        plain_http: bool,
+        /// Who we are there.
+        user: Option<(String, Secret)>,
+    },
 }
 
 /// Why a configuration cannot be used.

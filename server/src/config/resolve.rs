@@ -10,7 +10,8 @@ use url::Url;
 use super::file::File;
 use super::sources::{Sources, merge};
 use super::{
-    Config, ConfigError, DatabaseConfig, HttpConfig, JobsConfig, RulesConfig, Secret, StorageConfig,
+    Config, ConfigError, DatabaseConfig, HttpConfig, JobsConfig, ReplicaConfig, RulesConfig,
+    ScrubConfig, Secret, StorageConfig,
 };
 
 const STORAGE_SCHEMES: [&str; 5] = ["file", "s3", "gs", "az", "memory"];
@@ -64,6 +65,12 @@ fn resolve(table: Table) -> Result<Config, ConfigError> {
             gc_untagged_manifests: file.gc.untagged_manifests,
             upload_expire: Duration::from_secs(file.uploads.expire_seconds),
         },
+        scrub: ScrubConfig {
+            interval: (file.scrub.interval_seconds > 0)
+                .then(|| Duration::from_secs(file.scrub.interval_seconds)),
+            bytes_per_second: file.scrub.bytes_per_second.max(1),
+            replica: replica(&file)?,
+        },
     })
 }
 
@@ -100,6 +107,51 @@ fn storage(file: &File, data: &Path) -> Result<StorageConfig, ConfigError> {
         .map(|(key, value)| (key.to_ascii_lowercase(), Secret::new(value)))
         .collect();
     Ok(StorageConfig { url, options })
+}
+
+fn replica(file: &File) -> Result<Option<ReplicaConfig>, ConfigError> {
+    if file.scrub.replica.is_empty() {
+        return Ok(None);
+    }
+    // The address may hold a password, so it is not repeated.
+    let url = Url::parse(&file.scrub.replica)
+        .map_err(|error| invalid("scrub.replica", &error.to_string()))?;
+    let plain_http = match url.scheme() {
+        "http" => true,
+        "https" => false,
+        "file" | "s3" | "gs" | "az" => {
+            let options = file.storage_options.iter().chain(&file.replica_options);
+            let options =
+                options.map(|(key, value)| (key.to_ascii_lowercase(), Secret::new(value)));
+            let options = options.collect();
+            return Ok(Some(ReplicaConfig::Store(StorageConfig { url, options })));
+        }
+        other => {
+            let reason = format!("{other:?} is neither a store's address nor http or https");
+            return Err(invalid("scrub.replica", &reason));
+        }
+    };
+    let alone = matches!(url.path(), "" | "/") && url.username().is_empty();
+    let Some(host) = url.host_str().filter(|_| alone) else {
+        let reason = "a registry's address is a host and a port alone";
+        return Err(invalid("scrub.replica", reason));
+    };
+    let host = match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    };
+    let said = &file.scrub;
+    let user = (!said.replica_user.is_empty()).then(|| {
+        (
+            said.replica_user.clone(),
+            Secret::new(&said.replica_password),
+        )
+    });
+    Ok(Some(ReplicaConfig::Registry {
+        host,
+        plain_http,
+        user,
+    }))
 }
 
 fn database(file: &File, data: &Path) -> Result<DatabaseConfig, ConfigError> {

@@ -7,7 +7,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::repositories::{self, Lock};
-use super::{Database, DbError, garbage, now_ms, parsed, retrying, size, stored, uploads};
+use super::{Database, DbError, garbage, now_ms, parsed, retrying, scrub, size, stored, uploads};
 
 /// One object of a blob or of an upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub(crate) struct BlobRecord {
     pub(crate) linked_at: i64,
     /// Whether a manifest of the repository leads to it.
     pub(crate) referenced: bool,
+    /// Whether its stored bytes were found to be wrong.
+    pub(crate) quarantined: bool,
 }
 
 /// A blob whose bytes are stored and verified, ready to become visible.
@@ -80,6 +82,7 @@ impl Database {
     ) -> Result<Option<BlobRecord>, DbError> {
         let rows = sqlx::query(
             "SELECT b.size_bytes AS blob_size, l.linked_at, s.object_key, s.size_bytes,
+                    CASE WHEN b.quarantined_at IS NULL THEN 0 ELSE 1 END AS quarantined,
                     CASE WHEN EXISTS (
                         SELECT 1 FROM manifest_references f
                         WHERE f.repository_id = l.repository_id
@@ -109,13 +112,15 @@ impl Database {
             size_bytes: size(first, "blob_size")?,
             linked_at: first.try_get("linked_at")?,
             referenced: first.try_get::<i64, _>("referenced")? != 0,
+            quarantined: first.try_get::<i64, _>("quarantined")? != 0,
             segments,
         }))
     }
 
     /// Makes a verified blob visible in its repository, in one transaction with
     /// the end of its upload session. A blob that exists already keeps its
-    /// objects, and the new ones become garbage.
+    /// objects, and the new ones become garbage; one in quarantine is repaired
+    /// with them.
     pub(crate) async fn commit_blob(&self, blob: &NewBlob<'_>) -> Result<CommittedBlob, DbError> {
         retrying(|| async {
             let mut write = self.begin().await?;
@@ -130,7 +135,10 @@ impl Database {
             }
             segments.extend_from_slice(blob.segments);
             let mut spare_keys = Vec::new();
-            if exists(connection, blob.digest).await? {
+            if scrub::is_quarantined(connection, blob.digest).await? {
+                // These bytes were verified; what is stored was found wrong.
+                scrub::replace(connection, blob.digest, &segments).await?;
+            } else if exists(connection, blob.digest).await? {
                 spare_keys = segments
                     .into_iter()
                     .map(|segment| segment.object_key)
@@ -159,6 +167,7 @@ impl Database {
             let holder = sqlx::query(
                 "SELECT l.repository_id FROM repository_blobs l
                  JOIN repositories r ON r.id = l.repository_id
+                 JOIN blobs b ON b.digest = l.digest AND b.quarantined_at IS NULL
                  WHERE l.digest = $1 AND (r.name = $2 OR $2 = '') LIMIT 1",
             )
             .bind(digest.to_string())
@@ -267,13 +276,21 @@ async fn insert(
         .bind(now_ms())
         .execute(&mut *connection)
         .await?;
+    insert_segments(connection, blob.digest, segments).await
+}
+
+pub(super) async fn insert_segments(
+    connection: &mut AnyConnection,
+    digest: &Digest,
+    segments: &[Segment],
+) -> Result<(), DbError> {
     let mut position = 0;
     for segment in segments {
         sqlx::query(
             "INSERT INTO blob_segments (digest, position, object_key, size_bytes)
              VALUES ($1, $2, $3, $4)",
         )
-        .bind(blob.digest.to_string())
+        .bind(digest.to_string())
         .bind(stored(position))
         .bind(segment.object_key.as_str())
         .bind(stored(segment.size_bytes))

@@ -237,6 +237,7 @@ async fn missing_targets(
          WHERE f.repository_id = $1 AND f.manifest_digest = $2
            AND (f.target_kind <> 'blob' OR NOT EXISTS (
                 SELECT 1 FROM repository_blobs l
+                JOIN blobs b ON b.digest = l.digest AND b.quarantined_at IS NULL
                 WHERE l.repository_id = f.repository_id AND l.digest = f.target_digest))
            AND (f.target_kind <> 'manifest' OR NOT EXISTS (
                 SELECT 1 FROM manifests m

@@ -13,6 +13,7 @@ mod holders;
 mod manifests;
 mod repositories;
 mod schema;
+mod scrub;
 mod tags;
 mod uploads;
 mod write;
@@ -26,6 +27,7 @@ pub(crate) use holders::{NamedBy, TaggedIn};
 
 pub(crate) use manifests::{ManifestRecord, NewManifest, ReferrerRecord};
 pub(crate) use schema::Schema;
+pub(crate) use scrub::ScrubCandidate;
 pub(crate) use uploads::{Advance, UploadRecord};
 
 use sqlx::AnyPool;

@@ -166,7 +166,7 @@ impl From<RegistryError> for ApiError {
             RegistryError::NameUnknown(_) => {
                 Self::new(StatusCode::NOT_FOUND, ErrorCode::NameUnknown, message)
             }
-            RegistryError::BlobUnknown(_) => {
+            RegistryError::BlobUnknown(_) | RegistryError::BlobQuarantined(_) => {
                 Self::new(StatusCode::NOT_FOUND, ErrorCode::BlobUnknown, message)
             }
             RegistryError::ManifestUnknown(_) => {

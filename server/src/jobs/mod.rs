@@ -1,7 +1,10 @@
-//! Work beside requests: ending stale uploads, collecting garbage.
+//! Work beside requests: ending stale uploads, collecting garbage, reading blobs
+//! again.
 //!
 //! Each run is a call into the registry; what is decided there is safe to
 //! interrupt anywhere and to run on several replicas at once.
+
+mod scrub;
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::JobsConfig;
 use crate::error_chain::Chain;
-use crate::registry::{Policy, Registry, RegistryError};
+use crate::registry::{Policy, Registry, RegistryError, Scrubber};
 
 /// How often the whole store is listed for objects that no row names.
 const AUDIT_EVERY: Duration = Duration::from_hours(24);
@@ -32,8 +35,16 @@ pub(crate) struct Jobs {
 
 impl Jobs {
     /// Starts what the configuration asks for.
-    pub(crate) fn start(registry: &Registry, config: &JobsConfig) -> Self {
+    pub(crate) fn start(
+        registry: &Registry,
+        config: &JobsConfig,
+        scrub: Option<(Duration, Scrubber)>,
+    ) -> Self {
+        scrub::describe();
         let mut tasks = JoinSet::new();
+        if let Some((every, scrubber)) = scrub {
+            tasks.spawn(scrub::repeat(every, scrubber));
+        }
         if let Some(every) = config.gc_interval {
             tasks.spawn(repeat(every, registry.clone(), policy(config)));
         }

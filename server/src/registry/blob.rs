@@ -98,10 +98,13 @@ impl Registry {
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<BlobRecord, RegistryError> {
-        self.db
-            .find_blob(repository, digest)
-            .await?
-            .ok_or_else(|| RegistryError::BlobUnknown(digest.clone()))
+        match self.db.find_blob(repository, digest).await? {
+            None => Err(RegistryError::BlobUnknown(digest.clone())),
+            Some(record) if record.quarantined => {
+                Err(RegistryError::BlobQuarantined(digest.clone()))
+            }
+            Some(record) => Ok(record),
+        }
     }
 }
 

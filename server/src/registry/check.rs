@@ -59,6 +59,15 @@ pub enum Problem {
         /// Whose it is.
         holder: ObjectHolder,
     },
+    /// A scrub found that a blob is not what its digest says.
+    QuarantinedBlob {
+        /// Which.
+        digest: Digest,
+        /// What is wrong with it.
+        reason: String,
+        /// Who is hurt.
+        hurts: Vec<Hurt>,
+    },
     /// No row names the object, and it is too old to be part of a push under way.
     UnnamedObject {
         /// Its key.
@@ -177,6 +186,19 @@ impl Registry {
                 holder,
             },
         }))
+    }
+
+    /// Every blob that a scrub found wrong and nobody repaired yet.
+    pub(crate) async fn quarantined(&self) -> Result<Vec<Problem>, RegistryError> {
+        let mut problems = Vec::new();
+        for blob in self.db.quarantined_blobs().await? {
+            problems.push(Problem::QuarantinedBlob {
+                hurts: self.hurts(&blob.digest).await?,
+                digest: blob.digest,
+                reason: blob.reason,
+            });
+        }
+        Ok(problems)
     }
 
     /// Where a blob is shown, and which tags lead to it there.

@@ -3,6 +3,7 @@
 use hythe_oci::{Digest, RepositoryName};
 
 use super::ingest::BodyError;
+use super::replica::ReplicaError;
 use super::upload::UploadId;
 use crate::blob_store::StoreError;
 use crate::db::DbError;
@@ -16,6 +17,10 @@ pub(crate) enum RegistryError {
     NameUnknown(RepositoryName),
     #[error("blob {0} is not known in this repository")]
     BlobUnknown(Digest),
+    /// Its bytes went bad in the store. To a client it does not exist, so that
+    /// the next push brings it again.
+    #[error("what is stored of blob {0} is not what its digest says; push it again to repair it")]
+    BlobQuarantined(Digest),
     #[error("manifest {0} is not known in this repository")]
     ManifestUnknown(String),
     #[error("upload {0} is not known in this repository")]
@@ -40,6 +45,8 @@ pub(crate) enum RegistryError {
     Db(#[from] DbError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Replica(#[from] ReplicaError),
     /// A task of ours died.
     #[error("a task ended without a result")]
     Task(#[from] tokio::task::JoinError),

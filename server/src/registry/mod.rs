@@ -12,6 +12,8 @@ mod gc;
 mod ingest;
 mod manifest;
 mod referrers;
+mod replica;
+mod scrub;
 #[cfg(test)]
 mod tests;
 mod upload;
@@ -26,6 +28,9 @@ pub use gc::{Collected, Finding};
 pub(crate) use ingest::{BodyError, Incoming};
 pub(crate) use manifest::{Manifest, PushManifest, PushedManifest};
 pub(crate) use referrers::Referrer;
+pub(crate) use replica::Replica;
+pub use scrub::{BadBlob, Remedy, Scrubbed};
+pub(crate) use scrub::{Scrubber, Turn};
 pub(crate) use upload::{Chunk, UploadId, UploadSession};
 
 use crate::blob_store::BlobStore;

@@ -264,7 +264,7 @@ impl Registry {
 
     /// The segments of a body that is whole and has this digest; otherwise they
     /// are dropped.
-    async fn verify(
+    pub(super) async fn verify(
         &self,
         ingested: Ingested,
         digest: &Digest,

@@ -9,12 +9,13 @@
 //! | 4 | `http` |
 //! | 3 | `engine` |
 //! | 2 | `image`, `launch`, `network`, `store` |
-//! | 1 | `sys`, `spec` |
+//! | 1 | `sys`, `dockerfile`, `spec` |
 //!
 //! `app` is the composition root and stands outside.
 
 mod app;
 pub mod config;
+pub mod dockerfile;
 pub mod engine;
 pub mod http;
 pub mod image;

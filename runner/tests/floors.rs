@@ -17,13 +17,23 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("http", &["engine", "config", "spec"]),
     (
         "engine",
-        &["image", "launch", "network", "store", "sys", "spec"],
+        &[
+            "image",
+            "launch",
+            "network",
+            "store",
+            "dockerfile",
+            "sys",
+            "spec",
+        ],
     ),
     // Keeps its own records.
     ("image", &["store", "sys", "spec"]),
     ("launch", &["sys", "spec"]),
     ("network", &["sys", "spec"]),
     ("store", &["sys", "spec"]),
+    // Text to typed instructions; as pure as `spec`.
+    ("dockerfile", &["spec"]),
     ("sys", &[]),
     ("spec", &[]),
     // Hands each floor its own part, so it knows their settings' types; outside the floors.

@@ -10,6 +10,7 @@
 )]
 
 mod agent_crash;
+mod archives;
 mod bad_layers;
 mod cli;
 mod exit_codes;

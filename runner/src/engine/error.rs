@@ -30,6 +30,9 @@ pub enum EngineError {
     /// The program of a container or exec could not be executed; `code` is 126 or 127. 400.
     #[error("{message}")]
     NotExecutable { code: i32, message: String },
+    /// A command of a build ended with `code`. 500.
+    #[error("{message}")]
+    CommandFailed { code: i32, message: String },
     /// This engine does not do that. 501.
     #[error("{0}")]
     NotImplemented(String),

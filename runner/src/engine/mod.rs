@@ -15,6 +15,7 @@
     reason = "every verb of the facade is async, whether or not it waits for anything today"
 )]
 
+mod channel;
 mod container;
 mod detach_keys;
 mod error;
@@ -24,6 +25,7 @@ mod filters;
 mod image;
 mod network;
 mod open;
+mod pack;
 mod paths;
 mod runtime_spec;
 mod signal;
@@ -44,8 +46,8 @@ pub use events::{Event, EventKind, EventQuery};
 pub use exec::{ExecConfig, ExecView, StartExec};
 pub use filters::Filters;
 pub use image::{
-    HistoryView, ImageRemoval, ImageView, ListImages, Progress, ProgressStream, PrunedImages,
-    PullImage, PushImage, Pushed, RegistryAuth,
+    CommitContainer, HistoryView, ImageRemoval, ImageView, ImportImage, ListImages, Progress,
+    ProgressStream, PrunedImages, PullImage, PushImage, Pushed, RegistryAuth, TransferResult,
 };
 pub use network::{CreateNetwork, IpamPool, NetworkMember, NetworkView};
 

@@ -44,18 +44,6 @@ pub(super) async fn prune_build_cache() -> Response {
     Json(json!({ "CachesDeleted": null, "SpaceReclaimed": 0 })).into_response()
 }
 
-pub(super) async fn commit() -> ApiError {
-    ApiError::not_implemented("commit is not supported by this engine")
-}
-
-pub(super) async fn save() -> ApiError {
-    ApiError::not_implemented("saving images to an archive is not supported by this engine")
-}
-
-pub(super) async fn load() -> ApiError {
-    ApiError::not_implemented("loading images from an archive is not supported by this engine")
-}
-
 pub(super) async fn search() -> ApiError {
     ApiError::not_implemented("searching for images is not supported by this engine")
 }

@@ -80,7 +80,9 @@ impl From<EngineError> for ApiError {
             EngineError::NotModified => StatusCode::NOT_MODIFIED,
             EngineError::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             EngineError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-            EngineError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            EngineError::Internal(_) | EngineError::CommandFailed { .. } => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
         };
         Self::new(status, error.to_string())
     }

@@ -7,12 +7,13 @@ use futures_util::StreamExt as _;
 use http::StatusCode;
 
 use super::Result;
+use super::archives;
 use super::convert::{
     history_to_wire, image_inspect_to_wire, image_summary_to_wire, none_if_empty, progress_to_wire,
     removals_to_wire,
 };
 use super::error::ApiError;
-use super::request::{Name, Query, RegistryAuthHeader, Version};
+use super::request::{Name, Query, RegistryAuthHeader, StreamBody, Version};
 use super::stream::{LineEnd, json_lines};
 use super::wire;
 use crate::engine::{Engine, ListImages, PullImage, PushImage};
@@ -34,16 +35,15 @@ pub(super) async fn list(
     Ok(Json(wire.collect()))
 }
 
-/// Pull.
+/// Pull, or with `fromSrc` import.
 pub(super) async fn create(
     State(engine): State<Engine>,
     RegistryAuthHeader(credentials): RegistryAuthHeader,
     query: Query,
+    StreamBody(body): StreamBody,
 ) -> Result<Response> {
-    if query.given("fromSrc").is_some() {
-        return Err(ApiError::not_implemented(
-            "importing images is not supported by this engine",
-        ));
+    if let Some(source) = query.given("fromSrc") {
+        return archives::import(engine, source, &query, body).await;
     }
     let image = query.given("fromImage");
     let request = PullImage {

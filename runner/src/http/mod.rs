@@ -15,6 +15,7 @@
 //! anything about a container.
 
 mod absent;
+mod archives;
 mod containers;
 mod convert;
 mod error;

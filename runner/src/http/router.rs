@@ -5,7 +5,7 @@ use axum::Router;
 use axum::routing::{MethodFilter, on};
 
 use super::error::ApiError;
-use super::{absent, containers, exec, images, networks, system, volumes};
+use super::{absent, archives, containers, exec, images, networks, system, volumes};
 use crate::engine::Engine;
 
 /// Builds the router and, for the test that every route is tried, the list of what is in it.
@@ -69,16 +69,16 @@ routes! {
     POST "/images/create" => images::create,
     POST "/images/prune" => images::prune,
     GET "/images/search" => absent::search,
-    GET "/images/get" => absent::save,
-    POST "/images/load" => absent::load,
-    GET "/images/{name}/get" => absent::save,
+    GET "/images/get" => archives::save_all,
+    POST "/images/load" => archives::load,
+    GET "/images/{name}/get" => archives::save_one,
     GET "/images/{name}/json" => images::inspect,
     GET "/images/{name}/history" => images::history,
     POST "/images/{name}/push" => images::push,
     POST "/images/{name}/tag" => images::tag,
     DELETE "/images/{name}" => images::remove,
     GET "/distribution/{name}/json" => absent::distribution,
-    POST "/commit" => absent::commit,
+    POST "/commit" => archives::commit,
     POST "/build" => absent::build,
     POST "/build/prune" => absent::prune_build_cache,
     POST "/session" => absent::buildkit,

@@ -35,9 +35,21 @@ pub(super) struct ImageRecord {
     /// Lowest first.
     pub(super) diff_ids: Vec<DiffId>,
     pub(super) tagged_at: Option<Timestamp>,
+    /// How it was made here, step by step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) built: Option<Built>,
     /// The boot in which it arrived, until it is on the device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) unsettled_boot: Option<String>,
+}
+
+/// One step of a build, which the same step on the same image need not repeat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Built {
+    /// What it was made on; `None` is `scratch`.
+    pub parent: Option<ImageId>,
+    /// Everything that the step's result depends on besides.
+    pub key: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +71,18 @@ impl Catalog {
     pub(super) fn names_of(&self, id: &ImageId) -> Vec<ImageReference> {
         let named = self.names.iter().filter(|(_, record)| record.image == *id);
         named.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// What an image was made on here.
+    pub(super) fn parent(&self, id: &ImageId) -> Option<&ImageId> {
+        self.images.get(id)?.built.as_ref()?.parent.as_ref()
+    }
+
+    /// Whether some other image was made on it here.
+    pub(super) fn has_children(&self, id: &ImageId) -> bool {
+        self.images
+            .keys()
+            .any(|other| self.parent(other) == Some(id))
     }
 
     /// Blobs that images need, manifests included.

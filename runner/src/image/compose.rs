@@ -11,7 +11,7 @@ use hythe_oci::{
 };
 use jiff::Timestamp;
 
-use super::catalog::{ImageRecord, ManifestRecord};
+use super::catalog::{Built, ImageRecord, ManifestRecord};
 use super::gc::Pinned;
 use super::layers::Unpack;
 use super::layout::disk;
@@ -122,6 +122,8 @@ pub(super) struct NewImage {
     pub(super) names: Vec<ImageReference>,
     /// As it came, with its media type; one is written where none came.
     pub(super) manifest: Option<(Vec<u8>, String)>,
+    /// How it was made, when it was made here.
+    pub(super) built: Option<Built>,
 }
 
 impl NewImage {
@@ -149,6 +151,11 @@ impl NewImage {
 }
 
 impl ImageStore {
+    /// Makes sure that images which arrived survive a power loss.
+    pub async fn settle(&self) -> Result<(), ImageError> {
+        self.0.settle().await
+    }
+
     /// Writes configuration, manifest and names of an image; when this returns it survives a power
     /// loss, because nobody could fetch it again.
     pub(super) async fn compose(&self, new: NewImage) -> Result<ImageId, ImageError> {
@@ -170,10 +177,17 @@ impl ImageStore {
             manifests: [(ManifestDigest(digest), record)].into(),
             diff_ids: new.diff_ids,
             tagged_at: Some(Timestamp::now()),
+            built: new.built,
             unsettled_boot: Some(boot_id()?),
         };
+        // One that is a step on the way is worth nothing after a power loss.
+        let is_step = record.built.is_some() && new.names.is_empty();
         self.0.add_image(&id, record, &new.names).await?;
-        self.0.settle().await?;
+        if is_step {
+            self.0.settle_later();
+        } else {
+            self.0.settle().await?;
+        }
         Ok(id)
     }
 }

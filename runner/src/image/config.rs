@@ -231,7 +231,10 @@ impl From<WireHealthcheck> for HealthCheck {
 }
 
 /// The `config` object of a configuration, as docker writes it: empty things are left out.
-pub(super) fn container_config_json(config: &ContainerConfig) -> serde_json::Value {
+pub(super) fn container_config_json(
+    config: &ContainerConfig,
+    on_build: &[String],
+) -> serde_json::Value {
     use serde_json::{Value, json};
     let keys =
         |names: Vec<String>| -> Value { names.into_iter().map(|name| (name, json!({}))).collect() };
@@ -263,6 +266,7 @@ pub(super) fn container_config_json(config: &ContainerConfig) -> serde_json::Val
         ("StopTimeout", json!(config.stop_timeout)),
         ("Healthcheck", json!(health)),
         ("Shell", json!(config.shell)),
+        ("OnBuild", json!(on_build)),
     ];
     let is_empty = |value: &Value| match value {
         Value::Null => true,

@@ -212,6 +212,7 @@ impl Loading<'_> {
                 diff_ids: parsed.diff_ids,
                 names,
                 manifest: None,
+                built: None,
             },
             layers,
         })

@@ -59,7 +59,8 @@ use layers::LayerStore;
 use layout::Layout;
 use snapshots::Snapshots;
 
-pub use commit::{CommitRequest, ImportRequest};
+pub use catalog::Built;
+pub use commit::{Described, ImportRequest};
 pub use config::{BuildStep, ImageConfig};
 pub use error::{ImageError, LayerError};
 pub use gc::Collected;

@@ -212,6 +212,7 @@ impl Inner {
             .into(),
             diff_ids: config.diff_ids,
             tagged_at: Some(Timestamp::now()),
+            built: None,
             unsettled_boot: Some(boot_id()?),
         };
         let up_to_date = self

@@ -147,9 +147,9 @@ impl Removal<'_> {
         if !catalog.names_of(self.id).is_empty() {
             return Ok(());
         }
-        // Untagged by force while a container stands on it: it stays without a name, as with
-        // docker.
-        if self.check_unused(force).is_err() {
+        // Untagged by force while a container stands on it, or while others were made on it: it
+        // stays without a name, as with docker.
+        if self.check_unused(force).is_err() || catalog.has_children(self.id) {
             return Ok(());
         }
         self.delete(catalog);
@@ -158,6 +158,9 @@ impl Removal<'_> {
 
     fn by_id(&mut self, catalog: &mut Catalog) -> Result<(), ImageError> {
         let names = catalog.names_of(self.id);
+        if catalog.has_children(self.id) {
+            return Err(self.conflict("cannot be forced", "image has dependent child images"));
+        }
         self.check_unused(self.request.force)?;
         if !is_single(&names) && !self.request.force {
             return Err(self.conflict(
@@ -177,9 +180,25 @@ impl Removal<'_> {
         self.removed.push(Removed::Untagged(name.familiar()));
     }
 
+    /// With the steps that led to it alone.
     fn delete(&mut self, catalog: &mut Catalog) {
-        catalog.images.remove(self.id);
-        self.removed.push(Removed::Deleted(self.id.0.clone()));
+        let mut next = Some(self.id.clone());
+        while let Some(id) = next {
+            next = catalog.parent(&id).cloned();
+            catalog.images.remove(&id);
+            self.removed.push(Removed::Deleted(id.0));
+            next = next.filter(|parent| {
+                let used = self.request.uses.iter().any(|used| used.image == *parent);
+                let is_step = catalog
+                    .images
+                    .get(parent)
+                    .is_some_and(|record| record.built.is_some());
+                is_step
+                    && !used
+                    && !catalog.has_children(parent)
+                    && catalog.names_of(parent).is_empty()
+            });
+        }
     }
 
     fn uses(&self) -> impl Iterator<Item = &Use> {

@@ -27,6 +27,10 @@ pub struct Image {
     pub config: Arc<ImageConfig>,
     /// When a name was last given to it here.
     pub tagged_at: Option<Timestamp>,
+    /// What it was made on here.
+    pub parent: Option<ImageId>,
+    /// Other images were made on it here.
+    pub has_children: bool,
 }
 
 /// One step of an image's build.
@@ -39,6 +43,13 @@ pub struct HistoryEntry {
     pub comment: String,
     pub size_bytes: u64,
     pub tags: Vec<ImageReference>,
+}
+
+impl Image {
+    /// Nobody asked for it by itself: it has no name, and is not only a step to another one.
+    pub fn is_dangling(&self) -> bool {
+        self.tags.is_empty() && !self.has_children
+    }
 }
 
 impl ImageStore {
@@ -175,6 +186,8 @@ impl ImageStore {
             diff_ids: record.diff_ids.clone(),
             config: self.0.catalog.config(id)?,
             tagged_at: record.tagged_at,
+            parent: catalog.parent(id).cloned(),
+            has_children: catalog.has_children(id),
         })
     }
 }

@@ -27,7 +27,7 @@ mod links;
 mod list;
 mod log_file;
 mod logs;
-mod merge;
+pub(in crate::engine) mod merge;
 mod mount;
 mod name;
 mod pause;

@@ -1,13 +1,15 @@
 //! Images, as callers see them; the image floor does the work.
 //!
-//! `view` has the requests and answers; `transfer` pulls, pushes and logs in.
+//! `view` has the requests and answers; `transfer` pulls, pushes and logs in; `archives` turns
+//! containers and tars into images, and images into tars.
 
+mod archives;
 mod transfer;
 mod view;
 
 pub use view::{
-    HistoryView, ImageRemoval, ImageView, ListImages, Progress, ProgressStream, PrunedImages,
-    PullImage, PushImage, Pushed, RegistryAuth,
+    CommitContainer, HistoryView, ImageRemoval, ImageView, ImportImage, ListImages, Progress,
+    ProgressStream, PrunedImages, PullImage, PushImage, Pushed, RegistryAuth, TransferResult,
 };
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -146,7 +148,8 @@ impl Engine {
         let images = self.shared.images.list().map_err(image_error)?;
         let matches = |image: &Image| {
             let time = image.config.created;
-            dangling.is_none_or(|dangling| dangling == image.tags.is_empty())
+            (request.all || !image.tags.is_empty() || image.is_dangling())
+                && dangling.is_none_or(|dangling| dangling == image.is_dangling())
                 && until.is_none_or(|until| time.is_none_or(|time| time < until))
                 && before.is_none_or(|before| time.is_some_and(|time| time < before))
                 && since.is_none_or(|since| time.is_some_and(|time| time > since))
@@ -275,7 +278,8 @@ impl Engine {
                 let uses = engine.image_uses();
                 let used = uses.iter().any(|other| other.image == image.id);
                 let old = until.is_none_or(|until| image.config.created.is_none_or(|t| t < until));
-                let unwanted = image.tags.is_empty() || !only_dangling;
+                let is_step = image.tags.is_empty() && !image.is_dangling();
+                let unwanted = !is_step && (image.is_dangling() || !only_dangling);
                 if used || !old || !unwanted || !filters.labels_match(&image.config.config.labels) {
                     continue;
                 }

@@ -6,7 +6,10 @@ use hythe_oci::{ImageReference, Platform};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Progress, ProgressStream, PullImage, PushImage, Pushed, RegistryAuth, image_error};
+use super::{
+    Progress, ProgressStream, PullImage, PushImage, Pushed, RegistryAuth, TransferResult,
+    image_error,
+};
 use crate::engine::{Engine, EngineError};
 use crate::image::{self, LayerProgress, ProgressSender, PullRequest};
 
@@ -275,7 +278,7 @@ fn layer_line(hex: &str, step: LayerProgress) -> Progress {
         status: status.to_owned(),
         current: bytes.map(|(current, _)| current),
         total: bytes.map(|(_, total)| total),
-        pushed: None,
+        ..Progress::default()
     }
 }
 
@@ -289,11 +292,11 @@ fn summary(pushed: image::Pushed) -> [Progress; 2] {
             pushed.tag
         )),
         Progress {
-            pushed: Some(Pushed {
+            result: Some(TransferResult::Pushed(Pushed {
                 tag: pushed.tag,
                 digest,
                 size_bytes,
-            }),
+            })),
             ..Progress::default()
         },
     ]

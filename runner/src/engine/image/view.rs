@@ -8,7 +8,7 @@ use hythe_oci::ImageReference;
 use jiff::Timestamp;
 
 use crate::engine::{EngineError, Filters};
-use crate::image::Image;
+use crate::image::{Image, ImageConfig};
 use crate::spec::ContainerConfig;
 
 /// What a caller sent to prove itself to a registry (`X-Registry-Auth`, `POST /auth`); empty
@@ -66,8 +66,18 @@ pub struct Progress {
     /// Bytes done and bytes in all.
     pub current: Option<u64>,
     pub total: Option<u64>,
-    /// The result of a push, sent as `aux`.
-    pub pushed: Option<Pushed>,
+    /// Text of a load or a build, as it is; such a line has no status.
+    pub text: Option<String>,
+    /// The result of a push or of a build, sent as `aux`.
+    pub result: Option<TransferResult>,
+}
+
+/// What a stream of lines is about, for programs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TransferResult {
+    Pushed(Pushed),
+    /// The id of the image that was built.
+    Built(String),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,11 +145,46 @@ pub enum ImageRemoval {
     Deleted(String),
 }
 
+/// `POST /commit`.
+#[derive(Debug, Clone, Default)]
+pub struct CommitContainer {
+    pub container: String,
+    /// Without a name the image gets none.
+    pub repository: String,
+    pub tag: Option<String>,
+    pub author: String,
+    pub comment: String,
+    /// Freeze the container meanwhile.
+    pub pause: bool,
+    /// Dockerfile instructions, one each.
+    pub changes: Vec<String>,
+    /// What the caller says of the image; the rest is the container's.
+    pub config: ContainerConfig,
+}
+
+/// `POST /images/create` with `fromSrc`.
+#[derive(Debug, Clone, Default)]
+pub struct ImportImage {
+    pub repository: String,
+    pub tag: Option<String>,
+    pub message: String,
+    pub changes: Vec<String>,
+    pub platform: Option<String>,
+}
+
 /// What an image prune did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PrunedImages {
     pub removed: Vec<ImageRemoval>,
     pub reclaimed_bytes: u64,
+}
+
+/// What the image says of itself, or its newest step.
+fn comment(config: &ImageConfig) -> &str {
+    match config.history.last() {
+        Some(step) if config.comment.is_empty() => &step.comment,
+        _ => &config.comment,
+    }
 }
 
 pub(super) fn image_view(image: &Image) -> ImageView {
@@ -148,8 +193,12 @@ pub(super) fn image_view(image: &Image) -> ImageView {
         id: image.id.to_string(),
         tags: image.tags.iter().map(ImageReference::familiar).collect(),
         digests: image.digests.iter().map(ImageReference::familiar).collect(),
-        parent: String::new(),
-        comment: config.comment.clone(),
+        parent: image
+            .parent
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        comment: comment(config).to_owned(),
         author: config.author.clone(),
         created_at: config.created,
         architecture: config.platform.architecture.clone(),

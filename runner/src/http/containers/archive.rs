@@ -1,20 +1,19 @@
 //! Files of a container, as tar.
 
-use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use futures_util::TryStreamExt as _;
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, StatusCode};
 
 use super::Container;
-use crate::engine::{ByteStream, Engine, PutArchive};
+use crate::engine::{Engine, PutArchive};
 use crate::http::Result;
 use crate::http::convert::path_stat_to_wire;
 use crate::http::error::ApiError;
 use crate::http::request::{Query, StreamBody};
+use crate::http::stream::tar_body;
 
 const PATH_STAT: HeaderName = HeaderName::from_static("x-docker-container-path-stat");
 const TAR: &str = "application/x-tar";
@@ -29,12 +28,6 @@ fn path_stat_header(stat: crate::engine::PathStat) -> Result<String> {
     let json = serde_json::to_vec(&path_stat_to_wire(stat));
     let json = json.map_err(|error| ApiError::bad_parameter(error.to_string()))?;
     Ok(STANDARD.encode(json))
-}
-
-/// The head is sent by then: a source that breaks can only cut the body short, and the log is
-/// the one place that says why.
-fn tar_body(tar: ByteStream) -> Body {
-    Body::from_stream(tar.inspect_err(|error| tracing::warn!(%error, "archive cut short")))
 }
 
 pub(crate) async fn stat_archive(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::config::config_to_wire;
 use super::none_if_empty;
-use crate::engine::{EngineError, HistoryView, ImageRemoval, ImageView, Progress};
+use crate::engine::{EngineError, HistoryView, ImageRemoval, ImageView, Progress, TransferResult};
 use crate::http::target::ApiVersion;
 use crate::http::wire;
 
@@ -88,23 +88,42 @@ pub(crate) fn progress_to_wire(line: Result<Progress, EngineError>) -> wire::Pro
         Ok(progress) => progress,
         Err(error) => {
             let message = error.to_string();
+            let code = match error {
+                EngineError::CommandFailed { code, .. } => Some(code),
+                _ => None,
+            };
             return wire::ProgressLine {
                 error: Some(message.clone()),
-                error_detail: Some(wire::ErrorDetail { message }),
+                error_detail: Some(wire::ErrorDetail { code, message }),
                 ..wire::ProgressLine::default()
             };
         }
     };
-    if let Some(pushed) = progress.pushed {
+    if progress.text.is_some() {
         return wire::ProgressLine {
-            progress_detail: Some(wire::ProgressDetail::default()),
-            aux: Some(wire::PushResult {
-                tag: pushed.tag,
-                digest: pushed.digest,
-                size: pushed.size_bytes,
-            }),
+            stream: progress.text,
             ..wire::ProgressLine::default()
         };
+    }
+    match progress.result {
+        Some(TransferResult::Pushed(pushed)) => {
+            return wire::ProgressLine {
+                progress_detail: Some(wire::ProgressDetail::default()),
+                aux: Some(wire::Aux::Push(wire::PushResult {
+                    tag: pushed.tag,
+                    digest: pushed.digest,
+                    size: pushed.size_bytes,
+                })),
+                ..wire::ProgressLine::default()
+            };
+        }
+        Some(TransferResult::Built(id)) => {
+            return wire::ProgressLine {
+                aux: Some(wire::Aux::Build(wire::BuildResult { id })),
+                ..wire::ProgressLine::default()
+            };
+        }
+        None => {}
     }
     // The first line has the tag as its id, but is not about a layer whose line is redrawn.
     let redrawn = progress.id.is_some() && !progress.status.starts_with("Pulling from ");
@@ -158,11 +177,11 @@ mod tests {
             ),
             (
                 Ok(Progress {
-                    pushed: Some(Pushed {
+                    result: Some(TransferResult::Pushed(Pushed {
                         tag: "1".to_owned(),
                         digest: "sha256:ab".to_owned(),
                         size_bytes: 527,
-                    }),
+                    })),
                     ..Progress::default()
                 }),
                 r#"{"progressDetail":{},"aux":{"Tag":"1","Digest":"sha256:ab","Size":527}}"#,

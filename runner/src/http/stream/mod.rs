@@ -1,9 +1,11 @@
-//! Answers that go on for a while: hijacked connections, framed output, lines of JSON.
+//! Answers that go on for a while: hijacked connections, framed output, lines of JSON, archives.
 
 mod frame;
 mod hijack;
 mod lines;
+mod tar;
 
 pub(super) use frame::{framed_body, raw_body, stream_media_type};
 pub(super) use hijack::{Hijack, PeerClosed, Upgrade};
 pub(super) use lines::{LineEnd, json_lines, json_once};
+pub(super) use tar::tar_body;

@@ -19,7 +19,7 @@ pub(crate) struct ProgressLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) aux: Option<PushResult>,
+    pub(crate) aux: Option<Aux>,
 }
 
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
@@ -32,7 +32,24 @@ pub(crate) struct ProgressDetail {
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct ErrorDetail {
+    /// The exit code of a build's command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) code: Option<i32>,
     pub(crate) message: String,
+}
+
+/// For programs.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Aux {
+    Push(PushResult),
+    Build(BuildResult),
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct BuildResult {
+    #[serde(rename = "ID")]
+    pub(crate) id: String,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]

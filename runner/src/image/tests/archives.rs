@@ -166,8 +166,7 @@ async fn a_commit_is_what_the_container_saw() {
         .status()
         .unwrap();
     assert!(status.success());
-    let request = CommitRequest {
-        container: container.clone(),
+    let described = Described {
         config: crate::spec::ContainerConfig {
             cmd: Some(vec!["new".to_owned()]),
             exposed_ports: vec!["80/tcp".parse().unwrap()],
@@ -177,8 +176,9 @@ async fn a_commit_is_what_the_container_saw() {
         comment: "why".to_owned(),
         created_by: "sh".to_owned(),
         name: Some(ground.store.parse_reference("committed").unwrap()),
+        ..Described::default()
     };
-    let new = ground.store.commit(request).await.unwrap();
+    let new = ground.store.commit(&container, described).await.unwrap();
     let image = ground.store.resolve("committed").unwrap();
     assert_eq!((&image.id, image.diff_ids.len()), (&new, 3));
     assert_eq!(
@@ -213,10 +213,12 @@ async fn a_commit_is_what_the_container_saw() {
 async fn an_import_is_one_layer() {
     let ground = Ground::new().await;
     let request = ImportRequest {
-        config: crate::spec::ContainerConfig::default(),
-        comment: "from a tar".to_owned(),
+        described: Described {
+            comment: "from a tar".to_owned(),
+            name: Some(ground.store.parse_reference("imported:1").unwrap()),
+            ..Described::default()
+        },
         platform: hythe_oci::Platform::parse("linux/arm64"),
-        name: Some(ground.store.parse_reference("imported:1").unwrap()),
     };
     let tar = gzip(&layer_tar("etc/motd", b"hello"));
     let id = ground

@@ -3,8 +3,6 @@
 //! Every path is resolved below the container's root as its own processes would resolve it; no
 //! link leads out of it, not even one that is put there while we look.
 
-mod channel;
-mod pack;
 mod path;
 
 use std::ffi::CString;
@@ -16,7 +14,7 @@ use super::request::PutArchive;
 use super::rootfs;
 use super::view::PathStat;
 use crate::engine::error::chain;
-use crate::engine::{ByteStream, Engine, EngineError};
+use crate::engine::{ByteStream, Engine, EngineError, channel, pack};
 use crate::image::unpack::{self, Merge, UnpackError};
 use crate::spec::ContainerRef;
 use crate::sys::dir::Directory;
@@ -60,7 +58,9 @@ impl Engine {
         let found = self.find_path(&container, path).await?;
         let stat = found.stat.clone();
         self.container_event(&container, "archive-path", &[]);
-        let stream = channel::written(move |writer| pack::pack_object(&found, writer));
+        let stream = channel::written(move |writer| {
+            pack::pack_object((&found.parent, &found.name), &found.archive_name, writer)
+        });
         Ok((stat, stream))
     }
 

@@ -8,20 +8,23 @@ use std::path::{Path, PathBuf};
 
 use tar::{Builder, EntryType, Header};
 
-use super::path::Found;
 use crate::sys::dir::{Directory, FileStat, Kind, Node, kind_of};
 
 /// Everything below a directory, without the directory itself.
-pub(super) fn pack_content(root: &Directory, writer: &mut dyn Write) -> io::Result<()> {
+pub(in crate::engine) fn pack_content(root: &Directory, writer: &mut dyn Write) -> io::Result<()> {
     let mut packer = Packer::new(writer);
     packer.put_content(root, Path::new(""))?;
     packer.finish()
 }
 
-/// One object and what is below it.
-pub(super) fn pack_object(found: &Found, writer: &mut dyn Write) -> io::Result<()> {
+/// One object and what is below it, under another name.
+pub(in crate::engine) fn pack_object(
+    (parent, name): (&Directory, &CStr),
+    archive_name: &Path,
+    writer: &mut dyn Write,
+) -> io::Result<()> {
     let mut packer = Packer::new(writer);
-    packer.put(&found.parent, &found.name, &found.archive_name)?;
+    packer.put(parent, name, archive_name)?;
     packer.finish()
 }
 

@@ -15,7 +15,7 @@ type Chunk = io::Result<Bytes>;
 
 /// What `write` writes, as a stream; it ends with the error that `write` ended with. A dropped
 /// stream lets `write` fail.
-pub(super) fn written(
+pub(in crate::engine) fn written(
     write: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
 ) -> ByteStream {
     let (sender, receiver) = mpsc::channel::<Chunk>(N_CHUNKS);
@@ -49,7 +49,7 @@ impl Write for ChunkWriter {
 }
 
 /// A stream for a thread that blocks.
-pub(super) fn reader(mut body: ByteStream) -> impl Read + Send + 'static {
+pub(in crate::engine) fn reader(mut body: ByteStream) -> impl Read + Send + 'static {
     let (sender, receiver) = mpsc::channel::<Chunk>(N_CHUNKS);
     tokio::spawn(async move {
         while let Some(chunk) = body.next().await {

@@ -71,12 +71,13 @@ fn line(finding: &Finding) -> String {
 
 fn told(collected: &Collected) -> String {
     format!(
-        "removed {}, {}, {}, {} ({}), {}\n",
+        "removed {}, {}, {}, {} ({}), {}, {}\n",
         counted(collected.uploads, "stale upload"),
         counted(collected.manifests, "manifest"),
         counted(collected.links, "unused link"),
         counted(collected.blobs, "blob"),
         binary_size(collected.blob_bytes),
         counted(collected.objects, "object"),
+        counted(collected.multiparts, "unfinished object"),
     )
 }

@@ -18,11 +18,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt as _};
+use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::signer::Signer;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 
 pub(crate) use error::StoreError;
+use multipart::{MultipartWriter, Target};
 
 /// How many bytes a writer is best handed at a time.
 pub(crate) const BATCH_BYTES: usize = 1024 * 1024;
@@ -31,13 +33,30 @@ pub(crate) const BATCH_BYTES: usize = 1024 * 1024;
 /// of parts, and what one broken connection can waste within reason.
 pub(crate) const SEGMENT_BYTES: u64 = 8 * 1024 * 1024 * 1024;
 
+/// How many objects are deleted by one request, where the store can.
+const DELETE_BATCH: usize = 1000;
+
 /// The store; cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct BlobStore {
     objects: Arc<dyn ObjectStore>,
-    /// The folder, when the store is this machine's disk.
-    disk: Option<Arc<std::path::Path>>,
+    writes: Writes,
     signer: Option<Arc<dyn Signer>>,
+}
+
+/// How segments are written.
+#[derive(Clone)]
+enum Writes {
+    /// Into this folder of this machine.
+    Disk(Arc<std::path::Path>),
+    /// In parts.
+    Objects(Arc<dyn MultipartStore>),
+}
+
+impl std::fmt::Debug for BlobStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("BlobStore").field(&self.objects).finish()
+    }
 }
 
 /// That this process alone serves from the store; ends when it is dropped.
@@ -67,26 +86,30 @@ pub(crate) struct SegmentWriter {
 #[derive(Debug)]
 enum Sink {
     Disk(disk::DiskWriter),
-    Objects(multipart::MultipartWriter),
+    Objects(MultipartWriter),
 }
 
 impl BlobStore {
     /// Makes this process the one that serves from a store on disk, and removes
     /// what a crash left half-written there.
     pub(crate) fn take_over(&self) -> Result<Ownership, StoreError> {
-        let lock = self.disk.as_deref().map(disk::take_over).transpose()?;
+        let lock = match &self.writes {
+            Writes::Disk(root) => Some(disk::take_over(root)?),
+            Writes::Objects(_) => None,
+        };
         Ok(Ownership { _lock: lock })
     }
 
     /// Starts a segment under a fresh key.
     pub(crate) fn writer(&self) -> SegmentWriter {
         let key = key::fresh();
-        let sink = match &self.disk {
-            Some(root) => Sink::Disk(disk::DiskWriter::new(Arc::clone(root), &key)),
-            None => Sink::Objects(multipart::MultipartWriter::new(
-                Arc::clone(&self.objects),
-                Path::from(key.as_str()),
-            )),
+        let sink = match &self.writes {
+            Writes::Disk(root) => Sink::Disk(disk::DiskWriter::new(Arc::clone(root), &key)),
+            Writes::Objects(parts) => Sink::Objects(MultipartWriter::new(Target {
+                objects: Arc::clone(&self.objects),
+                parts: Arc::clone(parts),
+                key: key.clone(),
+            })),
         };
         SegmentWriter {
             key,
@@ -98,20 +121,29 @@ impl BlobStore {
     /// Deletes segments; one that is gone already counts as deleted. Returns
     /// the keys that are gone now, and logs why the others are not.
     pub(crate) async fn delete(&self, keys: Vec<String>) -> Vec<String> {
-        let paths: Vec<object_store::Result<Path>> = keys
-            .iter()
-            .map(|key| Ok(Path::from(key.as_str())))
-            .collect();
-        let outcomes = self
-            .objects
-            .delete_stream(futures_util::stream::iter(paths).boxed())
-            .collect::<Vec<_>>()
-            .await;
         let mut gone = Vec::with_capacity(keys.len());
-        for (key, outcome) in keys.into_iter().zip(outcomes) {
-            match outcome {
-                Ok(_) | Err(object_store::Error::NotFound { .. }) => gone.push(key),
-                Err(error) => tracing::warn!(key, error = %error, "an object could not be deleted"),
+        for batch in keys.chunks(DELETE_BATCH) {
+            let paths: Vec<object_store::Result<Path>> = batch
+                .iter()
+                .map(|key| Ok(Path::from(key.as_str())))
+                .collect();
+            let outcomes = self
+                .objects
+                .delete_stream(futures_util::stream::iter(paths).boxed())
+                .collect::<Vec<_>>()
+                .await;
+            // A store that fails a whole batch says so once.
+            let each = outcomes.len() == batch.len();
+            for (key, outcome) in batch.iter().zip(outcomes) {
+                match outcome {
+                    Ok(_) | Err(object_store::Error::NotFound { .. }) if each => {
+                        gone.push(key.clone());
+                    }
+                    Ok(path) => gone.push(path.to_string()),
+                    Err(error) => {
+                        tracing::warn!(key, error = %error, "objects could not be deleted");
+                    }
+                }
             }
         }
         gone
@@ -171,7 +203,7 @@ impl BlobStore {
 
     /// Fails when the store does not answer.
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
-        if let Some(root) = &self.disk {
+        if let Writes::Disk(root) = &self.writes {
             return disk::probe(root).await;
         }
         // Not the question for one object: a store answers that with the same

@@ -10,12 +10,13 @@ use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
+use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::signer::Signer;
 use object_store::{BackoffConfig, ObjectStore, RetryConfig};
 
-use super::{BlobStore, StoreError, disk};
+use super::{BlobStore, StoreError, Writes, disk};
 use crate::config::StorageConfig;
 
 impl BlobStore {
@@ -42,11 +43,14 @@ impl BlobStore {
             "s3" => open_s3(config),
             "gs" => open_gcs(config),
             "az" => open_azure(config),
-            _ => Ok(Self {
-                objects: Arc::new(InMemory::new()),
-                disk: None,
-                signer: None,
-            }),
+            _ => {
+                let memory = Arc::new(InMemory::new());
+                Ok(Self {
+                    writes: Writes::Objects(Arc::clone(&memory) as _),
+                    objects: memory,
+                    signer: None,
+                })
+            }
         }
     }
 }
@@ -65,7 +69,7 @@ fn open_disk(config: &StorageConfig) -> Result<BlobStore, StoreError> {
         .with_fsync(true);
     Ok(BlobStore {
         objects: Arc::new(store),
-        disk: Some(root.into()),
+        writes: Writes::Disk(root.into()),
         signer: None,
     })
 }
@@ -111,7 +115,7 @@ fn known<K: FromStr>(name: &str) -> Option<K> {
 }
 
 /// A store behind the network, under the path of its address.
-fn remote<S: ObjectStore + Signer>(
+fn remote<S: ObjectStore + MultipartStore + Signer>(
     config: &StorageConfig,
     store: object_store::Result<S>,
 ) -> Result<BlobStore, StoreError> {
@@ -120,8 +124,8 @@ fn remote<S: ObjectStore + Signer>(
     let store = Arc::new(PrefixStore::new(store, prefix));
     Ok(BlobStore {
         signer: Some(Arc::clone(&store) as Arc<dyn Signer>),
+        writes: Writes::Objects(Arc::clone(&store) as Arc<dyn MultipartStore>),
         objects: store,
-        disk: None,
     })
 }
 

@@ -18,6 +18,22 @@ async fn on_disk() {
     suite(&config).await;
 }
 
+#[tokio::test]
+async fn on_s3() {
+    let Some((config, _keep)) = testing::s3() else {
+        return;
+    };
+    suite(&config).await;
+}
+
+#[tokio::test]
+async fn on_azure() {
+    let Some((config, _keep)) = testing::azure() else {
+        return;
+    };
+    suite(&config).await;
+}
+
 async fn suite(config: &StorageConfig) {
     let store = BlobStore::open(config).unwrap();
     writes_and_reads_any_size(&store).await;
@@ -26,6 +42,8 @@ async fn suite(config: &StorageConfig) {
     deletes_what_is_there_and_what_is_not(&store).await;
     says_what_is_missing(&store).await;
     lists_what_is_finished(&store).await;
+    deletes_many_at_once(&store).await;
+    tells_sizes(&store).await;
     store.ping().await.unwrap();
 }
 
@@ -112,6 +130,32 @@ async fn deletes_what_is_there_and_what_is_not(store: &BlobStore) {
     assert_eq!(store.delete(vec![key.clone()]).await, [key]);
 }
 
+async fn deletes_many_at_once(store: &BlobStore) {
+    let mut keys = Vec::new();
+    for _ in 0..30 {
+        keys.push(write(store, &content(3), 3).await);
+    }
+    let mut asked = keys.clone();
+    asked.insert(7, "blobs/00/00000000000000000000000000000000".to_owned());
+    let mut gone = store.delete(asked.clone()).await;
+    gone.sort();
+    asked.sort();
+    assert_eq!(gone, asked);
+    let left = self::keys(store).await;
+    assert!(keys.iter().all(|key| !left.contains(key)));
+}
+
+async fn tells_sizes(store: &BlobStore) {
+    let key = write(store, &content(10), 10).await;
+    assert_eq!(store.size_of(&key).await.unwrap(), Some(10));
+    let absent = "blobs/00/00000000000000000000000000000000";
+    assert_eq!(store.size_of(absent).await.unwrap(), None);
+    let (folder, _) = key.rsplit_once('/').unwrap();
+    let listed: Vec<_> = store.list_folder(folder).try_collect().await.unwrap();
+    let listed = listed.iter().find(|object| object.key == key).unwrap();
+    assert_eq!(listed.size_bytes, 10);
+}
+
 async fn says_what_is_missing(store: &BlobStore) {
     let outcome = store.read("blobs/00/nothing", 0..1).await;
     assert!(matches!(outcome, Err(StoreError::Missing { .. })));
@@ -129,6 +173,39 @@ async fn lists_what_is_finished(store: &BlobStore) {
             .unwrap()
             .is_empty()
     );
+}
+
+/// What a process that is killed leaves on a store behind the network.
+#[tokio::test]
+async fn unfinished_uploads_are_aborted_on_s3() {
+    let Some((config, keep)) = testing::s3() else {
+        return;
+    };
+    let folder = keep.emulator.as_ref().unwrap().folder();
+    let parts = || {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names
+            .filter(|name| name.contains("upload_id"))
+            .collect::<Vec<_>>()
+    };
+    let store = BlobStore::open(&config).unwrap();
+    let mut writer = store.writer();
+    for _ in 0..20 {
+        writer.write(vec![content(BATCH_BYTES)]).await.unwrap();
+    }
+    std::mem::forget(writer);
+    // The second of them is sent by a task of its own.
+    while !parts().iter().any(|name| name.ends_with(".part-2")) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(store.abort_orphans(1).await.unwrap(), 0, "it is young");
+    assert_eq!(store.abort_orphans(i64::MAX).await.unwrap(), 1);
+    assert_eq!(parts(), Vec::<String>::new(), "the store keeps no part");
+    assert_eq!(store.abort_orphans(i64::MAX).await.unwrap(), 0);
+    // What was finished in good order leaves nothing to abort.
+    write(&store, &content(20 * BATCH_BYTES), BATCH_BYTES).await;
+    assert_eq!(store.abort_orphans(i64::MAX).await.unwrap(), 0);
 }
 
 #[tokio::test]

@@ -88,6 +88,7 @@ async fn run(registry: &Registry, policy: Policy, audit: bool) -> Result<(), Reg
         blobs = collected.blobs,
         bytes = collected.blob_bytes,
         objects = collected.objects,
+        multiparts = collected.multiparts,
         seconds,
         "garbage collected"
     );
@@ -95,6 +96,7 @@ async fn run(registry: &Registry, policy: Policy, audit: bool) -> Result<(), Reg
     metrics::counter!("hythe_gc_blobs_total").increment(collected.blobs);
     metrics::counter!("hythe_gc_bytes_total").increment(collected.blob_bytes);
     metrics::counter!("hythe_gc_objects_total").increment(collected.objects);
+    metrics::counter!("hythe_gc_multiparts_total").increment(collected.multiparts);
     metrics::histogram!("hythe_gc_duration_seconds").record(seconds);
     Ok(())
 }

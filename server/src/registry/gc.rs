@@ -50,6 +50,8 @@ pub struct Collected {
     pub blob_bytes: u64,
     /// Objects that were deleted from the store.
     pub objects: u64,
+    /// Uploads to the object store that a crash left and that were aborted.
+    pub multiparts: u64,
 }
 
 /// One thing that a run would remove now, and why.
@@ -117,6 +119,8 @@ impl Registry {
         self.collect_links(before_ms, &mut collected).await?;
         self.collect_blobs(&mut collected).await?;
         self.collect_objects(before_ms, &mut collected).await?;
+        let age = policy.grace.max(policy.upload_expire);
+        collected.multiparts = self.store.abort_orphans(before(age)).await?;
         Ok(collected)
     }
 

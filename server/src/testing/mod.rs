@@ -2,6 +2,7 @@
 //!
 //! Each suite is written once and runs on every one of these unchanged.
 
+mod emulators;
 mod postgres;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::config::{DatabaseConfig, RulesConfig, Secret, StorageConfig};
 use crate::db::Database;
 use crate::registry::Registry;
 
+pub(crate) use emulators::{azure, s3};
 pub(crate) use postgres::Postgres;
 
 /// What lives as long as a test that uses it.
@@ -24,6 +26,7 @@ pub(crate) use postgres::Postgres;
 pub(crate) struct Keep {
     dirs: Vec<Arc<TempDir>>,
     postgres: Option<Arc<Postgres>>,
+    pub(crate) emulator: Option<Arc<emulators::Emulator>>,
 }
 
 fn temporary() -> (TempDir, Keep) {

@@ -3,7 +3,7 @@
 use hythe_tests::Host;
 use serde_json::json;
 
-use crate::registry::Registry;
+use super::registry::Registry;
 
 /// "Upon success, the response MUST be a json body"; "tags … MUST be in lexical order"; "`n` … the
 /// number of entries … MUST NOT be more than"; "`last` … begin after".

@@ -3,8 +3,7 @@
 //! Written from the text of the OCI distribution specification 1.1; each test says the sentences
 //! it checks. The registry under test is a real process on a socket, asked with curl.
 //!
-//! `HYTHE_CONFORMANCE_STORAGE` and `HYTHE_CONFORMANCE_DATABASE` give it other back ends than the
-//! disk and SQLite; each test then uses repositories of its own in what may be a shared store.
+//! On the disk and SQLite, and, from `on_s3_and_postgres.rs`, on S3 and PostgreSQL.
 
 #![expect(
     clippy::expect_used,

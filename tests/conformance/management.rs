@@ -2,7 +2,7 @@
 
 use hythe_tests::{Host, sha256_digest};
 
-use crate::registry::{Registry, error_code};
+use super::registry::{Registry, error_code};
 
 /// "To delete a tag … Upon success, the registry MUST respond with a `202 Accepted`"; the manifest
 /// it named stays.

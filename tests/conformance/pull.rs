@@ -3,7 +3,7 @@
 use hythe_tests::{Host, sha256_digest};
 use serde_json::json;
 
-use crate::registry::{MANIFEST, Registry, error_code};
+use super::registry::{MANIFEST, Registry, error_code};
 
 /// "This endpoint … MUST return `200 OK`" when the registry implements the specification.
 #[test]

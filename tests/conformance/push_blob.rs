@@ -3,7 +3,7 @@
 use hythe_tests::{Host, sha256_digest};
 use sha2::{Digest as _, Sha512};
 
-use crate::registry::{Registry, error_code, with_digest};
+use super::registry::{Registry, error_code, with_digest};
 
 /// "Upon success, the response MUST have a code of `202 Accepted`, and MUST include the following
 /// header: `Location`"; after the PUT: "the response MUST be `201 Created`" with a `Location` that

@@ -3,7 +3,7 @@
 use hythe_tests::{Host, sha256_digest};
 use serde_json::json;
 
-use crate::registry::{CONFIG, INDEX, LAYER, MANIFEST, Registry, describe, error_code};
+use super::registry::{CONFIG, INDEX, LAYER, MANIFEST, Registry, describe, error_code};
 
 /// "Upon a successful upload, the registry MUST return response code `201 Created`, and MUST have
 /// the following header: `Location`", a pullable manifest URL.

@@ -3,7 +3,7 @@
 use hythe_tests::{Host, sha256_digest};
 use serde_json::{Value, json};
 
-use crate::registry::{INDEX, MANIFEST, Registry, describe};
+use super::registry::{INDEX, MANIFEST, Registry, describe};
 
 fn artifact(registry: &Registry<'_>, subject: &Value, kind: &str) -> Value {
     let empty = registry.descriptor("application/vnd.oci.empty.v1+json", b"{}");

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use hythe_tests::{Host, Response, Server, sha256_digest};
+use hythe_tests::{Host, Postgres, Response, S3, Server, ServerOptions, sha256_digest};
 use serde_json::{Value, json};
 
 pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -16,26 +16,28 @@ pub(crate) struct Registry<'host> {
     pub(crate) server: Server<'host>,
     host: &'host Host,
     pub(crate) repository: String,
+    /// What the server works on, when it is not its own disk.
+    _back_ends: Option<(S3<'host>, Postgres)>,
 }
 
 impl<'host> Registry<'host> {
     pub(crate) fn start(host: &'host Host) -> Self {
-        let mut arguments = Vec::new();
-        for (variable, flag) in [
-            ("HYTHE_CONFORMANCE_STORAGE", "--storage"),
-            ("HYTHE_CONFORMANCE_DATABASE", "--database"),
-        ] {
-            if let Ok(url) = std::env::var(variable) {
-                arguments.extend([flag.to_owned(), url]);
-            }
+        let back_ends = (env!("CARGO_CRATE_NAME") == "conformance_s3_postgres")
+            .then(|| (S3::start(host), Postgres::start()));
+        let mut options = ServerOptions::default();
+        if let Some((s3, postgres)) = &back_ends {
+            options.environment = s3.environment(&s3.address());
+            options = options
+                .with("HYTHE_STORAGE", &s3.url())
+                .with("HYTHE_DATABASE", &postgres.url());
         }
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let server = Server::start_with(host, &arguments);
+        let server = Server::start_as(host, &options);
         let repository = format!("conformance/r{:012x}", rand::random::<u64>() >> 16);
         Self {
             server,
             host,
             repository,
+            _back_ends: back_ends,
         }
     }
 

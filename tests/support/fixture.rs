@@ -65,7 +65,7 @@ pub fn debian_nginx() -> Layout {
     })
 }
 
-fn directory() -> PathBuf {
+pub(crate) fn directory() -> PathBuf {
     let binary = crate::hythe_binary();
     let target = binary.ancestors().find(|path| path.ends_with("target"));
     let directory = target

@@ -14,21 +14,27 @@
 
 mod agent;
 mod command;
+mod faults;
 mod fixture;
 mod host;
 mod image;
 mod leftovers;
+mod postgres;
+mod s3;
 mod server;
 mod terminal;
 mod wait;
 
 pub use agent::{Agent, AgentOptions};
 pub use command::{CommandExt, Finished};
+pub use faults::Faults;
 pub use fixture::{busybox, debian_nginx};
 pub use host::{Host, Response};
 pub use image::{ImageBuilder, Layer, Layout, TarBuilder, sha256_digest};
 pub use leftovers::Leftovers;
-pub use server::Server;
+pub use postgres::Postgres;
+pub use s3::S3;
+pub use server::{Server, ServerOptions};
 pub use terminal::Terminal;
 pub use wait::{SHORT, eventually};
 

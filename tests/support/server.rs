@@ -4,6 +4,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -14,10 +16,43 @@ use crate::{Host, SHORT, eventually, hythe_binary};
 #[derive(Debug)]
 pub struct Server<'host> {
     host: &'host Host,
+    #[expect(dead_code, reason = "held for what its drop removes")]
+    disk: Option<SmallDisk>,
     directory: TempDir,
     port: u16,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
     process: Option<Child>,
+}
+
+/// How a server is started.
+#[derive(Debug)]
+pub struct ServerOptions<'a> {
+    pub port: u16,
+    /// Further command-line arguments.
+    pub arguments: &'a [&'a str],
+    pub environment: Vec<(String, String)>,
+    /// The size of the disk that its data is on, when that is a disk of its own.
+    pub disk_bytes: Option<u64>,
+}
+
+impl Default for ServerOptions<'_> {
+    fn default() -> Self {
+        Self {
+            port: 5000,
+            arguments: &[],
+            environment: Vec::new(),
+            disk_bytes: None,
+        }
+    }
+}
+
+impl ServerOptions<'_> {
+    /// Adds one variable of the environment.
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
 }
 
 impl<'host> Server<'host> {
@@ -27,16 +62,40 @@ impl<'host> Server<'host> {
 
     /// With further command-line arguments.
     pub fn start_with(host: &'host Host, arguments: &[&str]) -> Self {
-        Self::start_at(host, 5000, arguments)
+        Self::start_as(
+            host,
+            &ServerOptions {
+                arguments,
+                ..ServerOptions::default()
+            },
+        )
     }
 
     /// On a port of its own, for hosts that have several.
     pub fn start_at(host: &'host Host, port: u16, arguments: &[&str]) -> Self {
+        Self::start_as(
+            host,
+            &ServerOptions {
+                port,
+                arguments,
+                ..ServerOptions::default()
+            },
+        )
+    }
+
+    pub fn start_as(host: &'host Host, options: &ServerOptions<'_>) -> Self {
+        let directory = TempDir::new().expect("a temporary directory");
+        let data = directory.path().join("data");
+        let disk = options
+            .disk_bytes
+            .map(|bytes| SmallDisk::mount(&data, bytes));
         let mut server = Self {
             host,
-            directory: TempDir::new().expect("a temporary directory"),
-            port,
-            arguments: arguments.iter().map(ToString::to_string).collect(),
+            disk,
+            directory,
+            port: options.port,
+            arguments: options.arguments.iter().map(ToString::to_string).collect(),
+            environment: options.environment.clone(),
             process: None,
         };
         server.restart();
@@ -80,6 +139,7 @@ impl<'host> Server<'host> {
             .args(["server", "--listen", &self.address(), "--data"])
             .arg(self.data())
             .args(&self.arguments)
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log)
@@ -128,6 +188,37 @@ impl<'host> Server<'host> {
 
     fn log_path(&self) -> PathBuf {
         log_path(self.directory.path())
+    }
+}
+
+/// A disk that is soon full, seen by this test alone.
+#[derive(Debug)]
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(at: &Path, bytes: u64) -> Self {
+        std::fs::create_dir(at).expect("a place for the disk");
+        // What this thread and its children mount from here on, nobody else sees.
+        unshare(CloneFlags::CLONE_NEWNS).expect("a mount namespace");
+        let none = None::<&str>;
+        let alone = MsFlags::MS_REC | MsFlags::MS_SLAVE;
+        mount(none, "/", none, alone, none).expect("mounts stay here");
+        let size = format!("size={bytes}");
+        mount(
+            Some("tmpfs"),
+            at,
+            Some("tmpfs"),
+            MsFlags::empty(),
+            Some(size.as_str()),
+        )
+        .expect("a small disk");
+        Self(at.to_owned())
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        umount2(&self.0, MntFlags::MNT_DETACH).expect("the disk can be taken away");
     }
 }
 

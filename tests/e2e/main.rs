@@ -21,6 +21,8 @@ mod networks;
 mod registry_admin;
 mod registry_clients;
 mod registry_crash;
+mod registry_faults;
+mod replicas;
 mod scrub;
 mod second_agent;
 mod stdio;

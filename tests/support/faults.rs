@@ -73,7 +73,7 @@ impl Faults {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// From now on one request in `n` goes wrong; 0 is none, 1 is all.
+    /// From now on one request in `n` goes wrong; 0 is none, 1 is all: it is gone.
     pub fn spoil_one_in(&self, n: u64) {
         self.state.one_in.store(n, Ordering::SeqCst);
     }
@@ -121,8 +121,10 @@ impl State {
             return None;
         }
         let kinds = [Fault::SlowDown, Fault::CutRequest, Fault::CutAnswer];
+        // A server that is gone gives no half answers.
+        let kinds = if one_in == 1 { &kinds[..2] } else { &kinds[..] };
         let spoiled = self.spoiled.fetch_add(1, Ordering::SeqCst);
-        let kind = usize::try_from(spoiled % 3).unwrap_or_default();
+        let kind = usize::try_from(spoiled).unwrap_or_default() % kinds.len();
         Some(kinds[kind])
     }
 }

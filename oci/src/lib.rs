@@ -8,6 +8,7 @@
 //! | [`platform`] | `Platform`, and which of several fits |
 //! | [`manifest`] | `Manifest`, `Descriptor` |
 //! | [`compression`] | how layers are packed |
+//! | [`ignore_file`] | `.dockerignore`, and patterns of names |
 //! | [`client`] | pull, push, token flow, mirrors |
 //!
 //! Nothing here knows a server, a database, or a container.
@@ -15,6 +16,7 @@
 pub mod client;
 pub mod compression;
 pub mod digest;
+pub mod ignore_file;
 pub mod manifest;
 pub mod media_type;
 pub mod platform;

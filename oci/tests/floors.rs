@@ -7,9 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every module of `src`, and what it may import from the crate beside itself.
-const MAY_IMPORT: [(&str, &[&str]); 7] = [
+const MAY_IMPORT: [(&str, &[&str]); 8] = [
     ("digest", &[]),
     ("compression", &[]),
+    ("ignore_file", &[]),
     ("media_type", &["compression"]),
     ("reference", &["digest"]),
     ("platform", &[]),

@@ -12,6 +12,7 @@
 mod agent_crash;
 mod archives;
 mod bad_layers;
+mod build;
 mod cli;
 mod exit_codes;
 mod isolation;

@@ -15,6 +15,7 @@
     reason = "every verb of the facade is async, whether or not it waits for anything today"
 )]
 
+mod build;
 mod channel;
 mod container;
 mod detach_keys;
@@ -23,6 +24,7 @@ mod events;
 mod exec;
 mod filters;
 mod image;
+mod lookup;
 mod network;
 mod open;
 mod pack;
@@ -32,6 +34,8 @@ mod signal;
 mod stream;
 mod system;
 mod volume;
+
+pub use build::BuildRequest;
 
 pub use crate::network::{NetworkSettings, PublishedPort};
 pub use container::{

@@ -12,7 +12,7 @@ use crate::sys::dir::{Directory, FileStat, Kind, Node, kind_of};
 
 /// Everything below a directory, without the directory itself.
 pub(in crate::engine) fn pack_content(root: &Directory, writer: &mut dyn Write) -> io::Result<()> {
-    let mut packer = Packer::new(writer);
+    let mut packer = Packer::new(writer, Rewrite::default());
     packer.put_content(root, Path::new(""))?;
     packer.finish()
 }
@@ -23,30 +23,49 @@ pub(in crate::engine) fn pack_object(
     archive_name: &Path,
     writer: &mut dyn Write,
 ) -> io::Result<()> {
-    let mut packer = Packer::new(writer);
+    let mut packer = Packer::new(writer, Rewrite::default());
     packer.put(parent, name, archive_name)?;
     packer.finish()
 }
 
-struct Packer<'a> {
+/// What an archive says of its entries instead of what is on the disk.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::engine) struct Rewrite {
+    /// Whom everything belongs to.
+    pub(in crate::engine) owner: Option<(u32, u32)>,
+    /// Permission bits of everything but links.
+    pub(in crate::engine) mode: Option<u32>,
+    /// No times, so that equal content gives equal archives.
+    pub(in crate::engine) without_times: bool,
+}
+
+/// Writes an archive object by object.
+pub(in crate::engine) struct Packer<'a> {
     builder: Builder<&'a mut dyn Write>,
+    rewrite: Rewrite,
     /// Where a file with several names was packed first.
     first_names: HashMap<(u64, u64), PathBuf>,
 }
 
 impl<'a> Packer<'a> {
-    fn new(writer: &'a mut dyn Write) -> Self {
+    pub(in crate::engine) fn new(writer: &'a mut dyn Write, rewrite: Rewrite) -> Self {
         Self {
             builder: Builder::new(writer),
+            rewrite,
             first_names: HashMap::new(),
         }
     }
 
-    fn finish(mut self) -> io::Result<()> {
+    pub(in crate::engine) fn finish(mut self) -> io::Result<()> {
         self.builder.finish()
     }
 
-    fn put_content(&mut self, directory: &Directory, path: &Path) -> io::Result<()> {
+    /// Everything below a directory.
+    pub(in crate::engine) fn put_content(
+        &mut self,
+        directory: &Directory,
+        path: &Path,
+    ) -> io::Result<()> {
         for name in directory.names()? {
             let below = path.join(OsStr::from_bytes(name.to_bytes()));
             self.put(directory, &name, &below)?;
@@ -55,11 +74,16 @@ impl<'a> Packer<'a> {
     }
 
     /// What has gone since its name was read is left out.
-    fn put(&mut self, parent: &Directory, name: &CStr, path: &Path) -> io::Result<()> {
+    pub(in crate::engine) fn put(
+        &mut self,
+        parent: &Directory,
+        name: &CStr,
+        path: &Path,
+    ) -> io::Result<()> {
         let Some(stat) = parent.stat(name)? else {
             return Ok(());
         };
-        let mut header = header(&stat);
+        let mut header = self.header(&stat);
         let kind = kind_of(&stat);
         if kind == Kind::Socket {
             return Ok(());
@@ -95,6 +119,55 @@ impl<'a> Packer<'a> {
             }
             Kind::Socket => Ok(()),
         }
+    }
+
+    fn header(&self, stat: &FileStat) -> Header {
+        let (uid, gid) = self.rewrite.owner.unwrap_or((stat.st_uid, stat.st_gid));
+        let mtime = self.time(stat.st_mtime);
+        let mut header = Header::new_gnu();
+        header.set_mode(self.rewrite.mode.unwrap_or(stat.st_mode & 0o7777));
+        header.set_uid(uid.into());
+        header.set_gid(gid.into());
+        header.set_mtime(mtime);
+        header.set_size(0);
+        header
+    }
+
+    fn time(&self, seconds: i64) -> u64 {
+        if self.rewrite.without_times {
+            return 0;
+        }
+        u64::try_from(seconds).unwrap_or(0)
+    }
+
+    /// A file that is not on any disk.
+    pub(in crate::engine) fn put_bytes(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut header = self.made_up(0o644);
+        header.set_entry_type(EntryType::Regular);
+        header.set_size(bytes.len() as u64);
+        self.builder.append_data(&mut header, path, bytes)
+    }
+
+    /// A directory that is not on any disk.
+    pub(in crate::engine) fn put_directory(&mut self, path: &Path) -> io::Result<()> {
+        let mut header = self.made_up(0o755);
+        header.set_entry_type(EntryType::Directory);
+        let mut with_slash = path.as_os_str().to_owned();
+        with_slash.push("/");
+        self.builder
+            .append_data(&mut header, with_slash, io::empty())
+    }
+
+    fn made_up(&self, mode: u32) -> Header {
+        let (uid, gid) = self.rewrite.owner.unwrap_or((0, 0));
+        let now = jiff::Timestamp::now().as_second();
+        let mut header = Header::new_gnu();
+        header.set_mode(self.rewrite.mode.unwrap_or(mode));
+        header.set_uid(uid.into());
+        header.set_gid(gid.into());
+        header.set_mtime(self.time(now));
+        header.set_size(0);
+        header
     }
 
     /// The header says how long the file was when it was opened; one that shrinks meanwhile is
@@ -136,16 +209,6 @@ impl<'a> Packer<'a> {
 /// Docker's choice: capabilities, and what programs put there themselves.
 fn is_packed(key: &[u8]) -> bool {
     key == b"security.capability" || key.starts_with(b"user.")
-}
-
-fn header(stat: &FileStat) -> Header {
-    let mut header = Header::new_gnu();
-    header.set_mode(stat.st_mode & 0o7777);
-    header.set_uid(stat.st_uid.into());
-    header.set_gid(stat.st_gid.into());
-    header.set_mtime(u64::try_from(stat.st_mtime).unwrap_or(0));
-    header.set_size(0);
-    header
 }
 
 fn set_node(header: &mut Header, node: Node) -> io::Result<()> {

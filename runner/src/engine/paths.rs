@@ -11,6 +11,7 @@
 //! │   ├── hostname, hosts, resolv.conf    mounted over the container's own
 //! │   └── <id>-json.log              its log, older parts beside it
 //! ├── volumes/<name>/_data           content of a volume
+//! ├── builds/<n>/                    context of a build that is under way
 //! └── images/                        the image floor's, with the snapshots
 //! EXEC-ROOT/
 //! ├── boot-id                        which boot the rest belongs to
@@ -52,6 +53,10 @@ impl Paths {
     /// `kind` is `containers`, `networks` or `volumes`.
     pub(crate) fn records(&self, kind: &str) -> PathBuf {
         self.data.join("records").join(kind)
+    }
+
+    pub(crate) fn builds(&self) -> PathBuf {
+        self.data.join("builds")
     }
 
     pub(crate) fn containers(&self) -> PathBuf {

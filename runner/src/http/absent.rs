@@ -35,11 +35,7 @@ pub(super) async fn buildkit() -> ApiError {
     )
 }
 
-pub(super) async fn build() -> ApiError {
-    ApiError::not_implemented("building images is not supported by this engine")
-}
-
-/// There is no build cache, so that pruning it always succeeds.
+/// The cache of builds is their images, which `image prune` knows: there is nothing else to prune.
 pub(super) async fn prune_build_cache() -> Response {
     Json(json!({ "CachesDeleted": null, "SpaceReclaimed": 0 })).into_response()
 }

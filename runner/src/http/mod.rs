@@ -16,6 +16,7 @@
 
 mod absent;
 mod archives;
+mod build;
 mod containers;
 mod convert;
 mod error;

@@ -5,7 +5,7 @@ use axum::Router;
 use axum::routing::{MethodFilter, on};
 
 use super::error::ApiError;
-use super::{absent, archives, containers, exec, images, networks, system, volumes};
+use super::{absent, archives, build, containers, exec, images, networks, system, volumes};
 use crate::engine::Engine;
 
 /// Builds the router and, for the test that every route is tried, the list of what is in it.
@@ -79,7 +79,7 @@ routes! {
     DELETE "/images/{name}" => images::remove,
     GET "/distribution/{name}/json" => absent::distribution,
     POST "/commit" => archives::commit,
-    POST "/build" => absent::build,
+    POST "/build" => build::build,
     POST "/build/prune" => absent::prune_build_cache,
     POST "/session" => absent::buildkit,
     POST "/grpc" => absent::buildkit,

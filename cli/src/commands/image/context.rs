@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use futures_util::StreamExt as _;
 
-use super::ignore_file::IgnoreFile;
 use crate::commands::archive::{Packed, Packing, Pipe};
+use hythe_oci::ignore_file::IgnoreFile;
 
 const DOCKERFILE: &str = "Dockerfile";
 const IGNORE_FILE: &str = ".dockerignore";

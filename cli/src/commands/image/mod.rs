@@ -3,7 +3,6 @@
 mod build;
 mod context;
 mod history;
-mod ignore_file;
 mod import;
 pub(super) mod list;
 mod load;

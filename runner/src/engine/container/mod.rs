@@ -34,7 +34,7 @@ mod pause;
 mod record;
 mod remove;
 mod request;
-mod rootfs;
+pub(in crate::engine) mod rootfs;
 mod start;
 mod stats;
 mod status;

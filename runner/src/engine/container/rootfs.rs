@@ -18,7 +18,7 @@ use crate::sys::dir::Directory;
 use crate::sys::mount::{Attributes, FsContext};
 
 /// Mounts the layers of a snapshot. Blocking.
-pub(super) fn mount(snapshot: &Snapshot) -> io::Result<Directory> {
+pub(in crate::engine) fn mount(snapshot: &Snapshot) -> io::Result<Directory> {
     let overlay = FsContext::open("overlay")?;
     for lower in &snapshot.lower {
         overlay.set_string("lowerdir+", lower.as_os_str().as_bytes())?;
@@ -36,7 +36,7 @@ pub(super) fn mount_read_only(snapshot: &Snapshot) -> io::Result<Directory> {
 }
 
 /// Mounts what a snapshot stands on, without what was written to it. Blocking.
-pub(super) fn mount_image(snapshot: &Snapshot) -> io::Result<Directory> {
+pub(in crate::engine) fn mount_image(snapshot: &Snapshot) -> io::Result<Directory> {
     match snapshot.lower.as_slice() {
         // An overlay takes no fewer than two layers when none is writable.
         [only] => Directory::open(only),

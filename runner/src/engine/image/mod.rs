@@ -4,7 +4,7 @@
 //! containers and tars into images, and images into tars.
 
 mod archives;
-mod transfer;
+pub(in crate::engine) mod transfer;
 mod view;
 
 pub use view::{
@@ -34,7 +34,7 @@ pub(super) fn platform_text(image: &Image) -> String {
 }
 
 /// A failure of the image floor in the engine's kinds, all causes in its text.
-fn image_error(error: ImageError) -> EngineError {
+pub(in crate::engine) fn image_error(error: ImageError) -> EngineError {
     let text = super::error::chain(&error);
     match error {
         ImageError::NotFound(_) | ImageError::NoTag(_) | ImageError::NoMatchingPlatform { .. } => {

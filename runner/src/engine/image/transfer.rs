@@ -16,7 +16,7 @@ use crate::image::{self, LayerProgress, ProgressSender, PullRequest};
 /// Docker Hub, as `docker login` writes it.
 const HUB_ADDRESS: &str = "https://index.docker.io/v1/";
 
-type Line = Result<Progress, EngineError>;
+pub(in crate::engine) type Line = Result<Progress, EngineError>;
 
 impl From<RegistryAuth> for Credentials {
     fn from(auth: RegistryAuth) -> Self {
@@ -211,9 +211,9 @@ fn text(status: String) -> Progress {
 }
 
 /// The stream of lines, once there is a first one; an error in its place is returned.
-async fn told(
+pub(in crate::engine) async fn told<K: Send + 'static>(
     mut receiver: mpsc::Receiver<Line>,
-    task: AbortOnDropHandle<()>,
+    task: K,
 ) -> Result<ProgressStream, EngineError> {
     let first = match receiver.recv().await {
         Some(Err(error)) => return Err(error),
@@ -228,7 +228,7 @@ async fn told(
 }
 
 /// Passes progress on as lines; the title comes as soon as there is anything to tell.
-async fn forward(
+pub(in crate::engine) async fn forward(
     mut progress: mpsc::Receiver<image::Progress>,
     lines: &mpsc::Sender<Line>,
     mut title: Option<Progress>,

@@ -120,6 +120,9 @@ impl Engine {
             engine.settle(one).await;
         }
         engine.sweep().await;
+        if let Err(error) = engine.clear_builds().await {
+            tracing::warn!(%error, "builds of an earlier agent");
+        }
         Ok(engine)
     }
 

@@ -36,7 +36,7 @@ pub(super) use image::{
     removals_to_wire,
 };
 pub(super) use inspect::container_to_wire;
-pub(super) use modes::restart_policy_from_wire;
+pub(super) use modes::{network_mode, restart_policy_from_wire};
 pub(super) use networks::{attachment_from_wire, create_network_from_wire, network_to_wire};
 pub(super) use resources::resources_from_wire;
 pub(super) use stats::stats_to_wire;

@@ -79,7 +79,7 @@ pub(super) fn ipc_mode_text(mode: &IpcMode) -> String {
 }
 
 /// `NetworkMode`.
-pub(super) fn network_mode(text: &str) -> Result<NetworkMode> {
+pub(crate) fn network_mode(text: &str) -> Result<NetworkMode> {
     match (text, container(text)) {
         ("" | "default" | "bridge", _) => Ok(NetworkMode::Default),
         ("none", _) => Ok(NetworkMode::None),

@@ -1,5 +1,7 @@
 //! Credentials that a client sends along for a registry.
 
+use std::collections::BTreeMap;
+
 use axum::extract::FromRequestParts;
 use base64::Engine as _;
 use base64::alphabet;
@@ -66,6 +68,36 @@ impl RegistryAuthHeader {
             .ok()?;
         let wire: AuthConfig = from_value(serde_json::from_slice(&json).ok()?).ok()?;
         Some(Self(wire.into()))
+    }
+}
+
+/// The `X-Registry-Config` header of a build: credentials by registry host, as in the client's
+/// own configuration. Unreadable ones are none.
+#[derive(Debug, Default)]
+pub(crate) struct RegistryConfigHeader(pub(crate) BTreeMap<String, RegistryAuth>);
+
+impl RegistryConfigHeader {
+    fn decode(encoded: &[u8]) -> Option<Self> {
+        let json = URL_SAFE
+            .decode(encoded)
+            .or_else(|_| STANDARD.decode(encoded))
+            .ok()?;
+        let wire: BTreeMap<String, AuthConfig> =
+            from_value(serde_json::from_slice(&json).ok()?).ok()?;
+        let hosts = wire.into_iter();
+        Some(Self(
+            hosts.map(|(host, auth)| (host, auth.into())).collect(),
+        ))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for RegistryConfigHeader {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let header = parts.headers.get("x-registry-config");
+        let decoded = header.and_then(|value| Self::decode(value.as_bytes()));
+        Ok(decoded.unwrap_or_default())
     }
 }
 

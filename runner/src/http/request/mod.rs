@@ -8,7 +8,7 @@ mod go_json;
 mod path;
 mod query;
 
-pub(super) use auth::{AuthConfig, RegistryAuthHeader};
+pub(super) use auth::{AuthConfig, RegistryAuthHeader, RegistryConfigHeader};
 pub(super) use body::{JsonBody, StreamBody};
 pub(super) use go_json::from_value;
 pub(super) use path::{Name, Version};

@@ -10,6 +10,7 @@ mod program;
 mod user;
 
 pub(super) use program::{ChildStdio, Program, resource_number};
+pub(super) use user::owner;
 
 use std::fs::{self, File};
 use std::io::Write as _;

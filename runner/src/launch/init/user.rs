@@ -20,7 +20,7 @@ pub(super) struct Identity {
 
 /// Why there is no such user.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum UserError {
+pub(in crate::launch) enum UserError {
     #[error("unable to find user {0}: no matching entries in passwd file")]
     UnknownUser(String),
     #[error("unable to find group {0}: no matching entries in group file")]
@@ -53,6 +53,21 @@ pub(super) fn resolve(root: BorrowedFd<'_>, spec: &UserSpec) -> Result<Identity,
     let users = parse_users(read_lines(root, "/etc/passwd")?);
     let groups = parse_groups(read_lines(root, "/etc/group")?);
     resolve_in(spec, &users, &groups)
+}
+
+/// The numbers of `user[:group]`, which may be names of the tree at `root`. Without a group it is
+/// the one called like the user, as docker has it for files that a build copies.
+pub(in crate::launch) fn owner(root: BorrowedFd<'_>, text: &str) -> Result<(u32, u32), UserError> {
+    let user = if text.contains(':') {
+        text.to_owned()
+    } else {
+        format!("{text}:{text}")
+    };
+    let spec = UserSpec {
+        user,
+        additional_groups: Vec::new(),
+    };
+    resolve(root, &spec).map(|identity| (identity.uid, identity.gid))
 }
 
 /// The home directory of a user known by number; `/` without an entry.

@@ -3,8 +3,6 @@
 //! Every path is resolved below the container's root as its own processes would resolve it; no
 //! link leads out of it, not even one that is put there while we look.
 
-mod path;
-
 use std::ffi::CString;
 use std::io;
 use std::path::Path;
@@ -14,11 +12,11 @@ use super::request::PutArchive;
 use super::rootfs;
 use super::view::PathStat;
 use crate::engine::error::chain;
+use crate::engine::lookup::{self, Found};
 use crate::engine::{ByteStream, Engine, EngineError, channel, pack};
 use crate::image::unpack::{self, Merge, UnpackError};
 use crate::spec::ContainerRef;
 use crate::sys::dir::Directory;
-use path::Found;
 
 impl Engine {
     /// The whole root file system as tar.
@@ -76,7 +74,7 @@ impl Engine {
         );
         let found = blocking(move || {
             let place = engine.place(&of, Path::new(&format!("/{wanted}")))?;
-            path::find(&place.root, &place.path, &wanted)
+            lookup::find(&place.root, &place.path, &wanted)
         });
         found
             .await

@@ -7,24 +7,27 @@ use std::path::{Component, Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::super::view::PathStat;
+use super::PathStat;
 use crate::sys::dir::{Directory, Kind, kind_of};
+
+/// As many links in a row as the kernel follows, `path_resolution(7)`.
+const MAX_LINKS: usize = 40;
 
 /// What a path stands for.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(in crate::engine) struct Found {
     /// The directory that it is in.
-    pub(super) parent: Directory,
+    pub(in crate::engine) parent: Directory,
     /// Its name there; `.` for the root and for paths that end in a slash.
-    pub(super) name: CString,
+    pub(in crate::engine) name: CString,
     /// What entries of an archive of it begin with.
-    pub(super) archive_name: PathBuf,
-    pub(super) stat: PathStat,
+    pub(in crate::engine) archive_name: PathBuf,
+    pub(in crate::engine) stat: PathStat,
 }
 
 /// Looks up `path` below `root`. The last component is not followed unless `asked`, the path as
 /// the caller wrote it, ends in a slash or `/.`.
-pub(super) fn find(root: &Directory, path: &Path, asked: &str) -> io::Result<Found> {
+pub(in crate::engine) fn find(root: &Directory, path: &Path, asked: &str) -> io::Result<Found> {
     let clean = clean(path);
     let follows = asked.ends_with('/') || asked.ends_with("/.") || asked == ".";
     let (parent, name) = match (clean.parent(), clean.file_name()) {
@@ -68,6 +71,19 @@ fn open(root: &Directory, path: &Path) -> io::Result<Directory> {
         return root.reopen();
     }
     root.open_in_root(&CString::new(path.as_os_str().as_bytes())?)
+}
+
+/// As [`find`], and a last component that is a link is followed, as often as it takes.
+pub(in crate::engine) fn find_target(root: &Directory, path: &Path) -> io::Result<Found> {
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        let found = find(root, &path, "")?;
+        if found.stat.link_target.is_empty() {
+            return Ok(found);
+        }
+        path = PathBuf::from(found.stat.link_target);
+    }
+    Err(io::Error::from_raw_os_error(nix::libc::ELOOP))
 }
 
 /// Where a link leads, as an absolute path of the container.

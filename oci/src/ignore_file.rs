@@ -3,12 +3,38 @@
 
 use std::path::Path;
 
-use crate::values::InvalidValue;
+/// A pattern or a file of patterns that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct PatternError(String);
 
 /// The file's patterns, in order: the last one that matches decides.
 #[derive(Debug, Default)]
-pub(super) struct IgnoreFile {
+pub struct IgnoreFile {
     patterns: Vec<Pattern>,
+}
+
+/// A pattern for names in one folder, such as `*.jar`.
+#[derive(Debug)]
+pub struct NamePattern(Vec<Token>);
+
+impl NamePattern {
+    /// Fails on a class without end or a backslash at the end.
+    pub fn parse(pattern: &str) -> Result<Self, PatternError> {
+        let tokens = tokens(pattern);
+        tokens
+            .map(Self)
+            .ok_or_else(|| PatternError(format!("syntax error in pattern: {pattern}")))
+    }
+
+    /// Whether a text is a pattern at all, and not just a name.
+    pub fn is_pattern(text: &str) -> bool {
+        text.contains(['*', '?', '[', '\\'])
+    }
+
+    pub fn matches(&self, name: &str) -> bool {
+        matches(&self.0, &name.chars().collect::<Vec<_>>())
+    }
 }
 
 #[derive(Debug)]
@@ -37,7 +63,8 @@ enum Token {
 }
 
 impl IgnoreFile {
-    pub(super) fn parse(text: &str) -> Result<Self, InvalidValue> {
+    /// Reads the text of the file.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
         let mut patterns = Vec::new();
         for line in text.strip_prefix('\u{feff}').unwrap_or(text).lines() {
             if line.starts_with('#') {
@@ -51,19 +78,19 @@ impl IgnoreFile {
             let clean = clean(line);
             if clean.is_empty() {
                 if keeps {
-                    return Err(InvalidValue::new("illegal exclusion pattern: \"!\""));
+                    return Err(PatternError("illegal exclusion pattern: \"!\"".to_owned()));
                 }
                 continue;
             }
             let tokens = tokens(&clean)
-                .ok_or_else(|| InvalidValue::new(format!("syntax error in pattern: {line}")))?;
+                .ok_or_else(|| PatternError(format!("syntax error in pattern: {line}")))?;
             patterns.push(Pattern { tokens, keeps });
         }
         Ok(Self { patterns })
     }
 
     /// Whether the path, relative to the context, is left out: it or a folder above it matches.
-    pub(super) fn ignores(&self, path: &Path) -> bool {
+    pub fn ignores(&self, path: &Path) -> bool {
         let names: Vec<&str> = path.iter().filter_map(|name| name.to_str()).collect();
         let mut ignored = false;
         for pattern in &self.patterns {
@@ -83,7 +110,7 @@ impl IgnoreFile {
     }
 
     /// Whether something below an ignored folder may still be wanted.
-    pub(super) fn may_keep_below(&self) -> bool {
+    pub fn may_keep_below(&self) -> bool {
         self.patterns.iter().any(|pattern| pattern.keeps)
     }
 }

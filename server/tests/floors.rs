@@ -21,11 +21,12 @@ const MAY_IMPORT: [(&str, &[&str]); 6] = [
 ];
 
 /// Words that belong to one folder, or file, alone.
-const ONLY_IN: [(&str, &[&str]); 5] = [
+const ONLY_IN: [(&str, &[&str]); 6] = [
     ("sqlx::", &["db"]),
     ("object_store::", &["blob_store"]),
     ("axum::", &["http"]),
     ("hyper", &["http"]),
+    ("opentelemetry", &["http"]),
     ("std::env::", &["config"]),
 ];
 

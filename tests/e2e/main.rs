@@ -27,6 +27,7 @@ mod replicas;
 mod scrub;
 mod second_agent;
 mod stdio;
+mod traces;
 mod volumes;
 mod volumes_and_ports;
 

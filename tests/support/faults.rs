@@ -47,25 +47,11 @@ impl Faults {
             requests: AtomicU64::new(0),
             spoiled: AtomicU64::new(0),
         });
-        let namespace = File::open(format!("/run/netns/{}", host.name())).expect("the namespace");
-        let (ready, bound) = mpsc::channel();
-        let serving = Arc::clone(&state);
-        // Ends with the test's process. The threads that it starts are on the host as well.
-        std::thread::spawn(move || {
-            setns(namespace, CloneFlags::CLONE_NEWNET).expect("it can be entered");
-            let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
-            ready.send(()).expect("somebody waits for it");
-            for connection in listener.incoming() {
-                let (Ok(connection), state) = (connection, Arc::clone(&serving)) else {
-                    continue;
-                };
-                std::thread::spawn(move || {
-                    // A client or server that breaks a connection off is why we are here.
-                    let _broken = state.pass_on(connection);
-                });
-            }
+        let passing = Arc::clone(&state);
+        serve_on(host, port, move |connection| {
+            // A client or server that breaks a connection off is why we are here.
+            let _broken = passing.pass_on(connection);
         });
-        bound.recv().expect("the proxy starts");
         Self { port, state }
     }
 
@@ -129,8 +115,26 @@ impl State {
     }
 }
 
+/// Takes connections on a port of `host`, each on a thread of its own, until the test's process
+/// ends.
+pub(crate) fn serve_on(host: &Host, port: u16, serve: impl Fn(TcpStream) + Clone + Send + 'static) {
+    let namespace = File::open(format!("/run/netns/{}", host.name())).expect("the namespace");
+    let (ready, bound) = mpsc::channel();
+    // The threads that this one starts are on the host as well.
+    std::thread::spawn(move || {
+        setns(namespace, CloneFlags::CLONE_NEWNET).expect("it can be entered");
+        let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
+        ready.send(()).expect("somebody waits for it");
+        for connection in listener.incoming().flatten() {
+            let serve = serve.clone();
+            std::thread::spawn(move || serve(connection));
+        }
+    });
+    bound.recv().expect("it starts");
+}
+
 /// The head up to its empty line, and what came of the body; `None` at the end.
-fn read_head(client: &mut TcpStream) -> io::Result<Option<(String, Vec<u8>)>> {
+pub(crate) fn read_head(client: &mut TcpStream) -> io::Result<Option<(String, Vec<u8>)>> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 16 * 1024];
     loop {
@@ -145,7 +149,7 @@ fn read_head(client: &mut TcpStream) -> io::Result<Option<(String, Vec<u8>)>> {
     }
 }
 
-fn content_length(head: &str) -> usize {
+pub(crate) fn content_length(head: &str) -> usize {
     let header = |line: &str| {
         let (name, value) = line.split_once(':')?;
         let length = name.eq_ignore_ascii_case("content-length");

@@ -22,6 +22,7 @@ mod leftovers;
 mod postgres;
 mod s3;
 mod server;
+mod sink;
 mod terminal;
 mod wait;
 
@@ -35,6 +36,7 @@ pub use leftovers::Leftovers;
 pub use postgres::Postgres;
 pub use s3::S3;
 pub use server::{Server, ServerOptions};
+pub use sink::Sink;
 pub use terminal::Terminal;
 pub use wait::{SHORT, eventually};
 

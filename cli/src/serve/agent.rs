@@ -175,7 +175,7 @@ fn given(values: Vec<String>) -> Option<Vec<String>> {
 }
 
 pub(crate) fn run(arguments: AgentArguments) -> Outcome {
-    arguments.log.start()?;
+    arguments.log.start(None)?;
     let said = Said {
         socket: arguments.api.socket,
         group: arguments.api.group,

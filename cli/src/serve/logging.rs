@@ -4,7 +4,12 @@ use std::io::IsTerminal as _;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+use hythe_server::config::TRACE_TARGET;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use super::traces::Traces;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Logging")]
@@ -38,17 +43,24 @@ enum LogFormat {
 }
 
 impl LogArguments {
-    /// Sends all further log lines to standard error.
-    pub(super) fn start(&self) -> anyhow::Result<()> {
+    /// Sends all further log lines to standard error, and spans of requests to a collector when
+    /// there is one. Dropping the answer sends what is left of them.
+    pub(super) fn start(&self, collector: Option<&url::Url>) -> anyhow::Result<Option<Traces>> {
         let filter = EnvFilter::try_new(&self.log_level)
-            .with_context(|| format!("\"{}\" is no log level", self.log_level))?;
-        let lines = tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(std::io::stderr);
-        match self.log_format {
-            LogFormat::Human => lines.with_ansi(std::io::stderr().is_terminal()).init(),
-            LogFormat::Json => lines.json().flatten_event(true).init(),
-        }
-        Ok(())
+            .with_context(|| format!("\"{}\" is no log level", self.log_level))?
+            // Their spans are not for log lines.
+            .add_directive(format!("{TRACE_TARGET}=off").parse()?);
+        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let lines = match self.log_format {
+            LogFormat::Human => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
+            LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        };
+        let traces = collector.map(Traces::to).transpose()?;
+        let spans = traces.as_ref().map(Traces::layer);
+        tracing_subscriber::registry()
+            .with(lines.with_filter(filter))
+            .with(spans)
+            .init();
+        Ok(traces)
     }
 }

@@ -6,6 +6,7 @@
 pub(crate) mod agent;
 mod logging;
 pub(crate) mod server;
+mod traces;
 pub(crate) mod up;
 
 use std::future::Future;

@@ -59,11 +59,13 @@ impl SettingArguments {
 }
 
 pub(crate) fn run(arguments: ServerArguments) -> Outcome {
-    arguments.log.start()?;
     let config = Config::load(&Sources {
         file: arguments.config,
         flags: arguments.settings.into_flags(),
     })?;
+    let _traces = arguments
+        .log
+        .start(config.telemetry.otlp_endpoint.as_ref())?;
     super::block_on(async {
         let shutdown = super::cancelled_by_signals()?;
         let server = hythe_server::Server::bind(config)

@@ -57,7 +57,6 @@ pub(crate) struct UpArguments {
 }
 
 pub(crate) fn run(arguments: UpArguments) -> Outcome {
-    arguments.log.start()?;
     let registry_data = arguments.data.join("registry");
     let mut flags = vec![
         ("listen", arguments.listen.to_string()),
@@ -77,6 +76,9 @@ pub(crate) fn run(arguments: UpArguments) -> Outcome {
         ..arguments.engine.into_said()?
     };
     let agent = AgentConfig::load(said, arguments.agent_config.as_deref())?;
+    let _traces = arguments
+        .log
+        .start(server.telemetry.otlp_endpoint.as_ref())?;
     super::block_on(serve_both(server, agent))
 }
 

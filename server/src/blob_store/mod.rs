@@ -120,6 +120,7 @@ impl BlobStore {
 
     /// Deletes segments; one that is gone already counts as deleted. Returns
     /// the keys that are gone now, and logs why the others are not.
+    #[tracing::instrument(target = "hythe_trace", name = "store.delete", skip_all)]
     pub(crate) async fn delete(&self, keys: Vec<String>) -> Vec<String> {
         let mut gone = Vec::with_capacity(keys.len());
         for batch in keys.chunks(DELETE_BATCH) {
@@ -217,6 +218,7 @@ impl BlobStore {
 
     /// An address at which a client can fetch the segment itself for a while;
     /// `None` when the store has no such thing.
+    #[tracing::instrument(target = "hythe_trace", name = "store.presigned_get", skip_all)]
     pub(crate) async fn presigned_get(
         &self,
         key: &str,
@@ -248,6 +250,7 @@ impl SegmentWriter {
     }
 
     /// Returns the key once every byte is durable under it.
+    #[tracing::instrument(target = "hythe_trace", name = "store.finish", skip_all)]
     pub(crate) async fn finish(self) -> Result<String, StoreError> {
         match self.sink {
             Sink::Disk(writer) => writer.finish().await?,

@@ -18,6 +18,7 @@ const READ_BYTES: u64 = 512 * 1024;
 
 impl BlobStore {
     /// The bytes `range` of a segment.
+    #[tracing::instrument(target = "hythe_trace", name = "store.read", skip_all)]
     pub(crate) async fn read(
         &self,
         key: &str,

@@ -25,6 +25,7 @@ pub(super) struct File {
     pub(super) gc: Gc,
     pub(super) scrub: Scrub,
     pub(super) replica_options: BTreeMap<String, String>,
+    pub(super) telemetry: Telemetry,
 }
 
 #[derive(Debug, Deserialize)]
@@ -73,4 +74,10 @@ pub(super) struct Scrub {
     pub(super) replica: String,
     pub(super) replica_user: String,
     pub(super) replica_password: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Telemetry {
+    pub(super) otlp_endpoint: String,
 }

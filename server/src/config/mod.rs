@@ -34,6 +34,8 @@ pub struct Config {
     pub jobs: JobsConfig,
     /// Reading blobs again.
     pub scrub: ScrubConfig,
+    /// What is told to others about each request.
+    pub telemetry: TelemetryConfig,
 }
 
 /// How the registry is reached.
@@ -123,6 +125,17 @@ pub enum ReplicaConfig {
         user: Option<(String, Secret)>,
     },
 }
+
+/// Traces of requests. They are made as `tracing` spans of the target
+/// [`TRACE_TARGET`]; who starts the registry sends them on.
+#[derive(Clone, Debug)]
+pub struct TelemetryConfig {
+    /// The collector's address for traces; `None` when none are wanted.
+    pub otlp_endpoint: Option<Url>,
+}
+
+/// The target of spans that are made for traces, and for no log line.
+pub const TRACE_TARGET: &str = "hythe_trace";
 
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]

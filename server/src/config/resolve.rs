@@ -11,7 +11,7 @@ use super::file::File;
 use super::sources::{Sources, merge};
 use super::{
     Config, ConfigError, DatabaseConfig, HttpConfig, JobsConfig, ReplicaConfig, RulesConfig,
-    ScrubConfig, Secret, StorageConfig,
+    ScrubConfig, Secret, StorageConfig, TelemetryConfig,
 };
 
 const STORAGE_SCHEMES: [&str; 5] = ["file", "s3", "gs", "az", "memory"];
@@ -70,6 +70,9 @@ fn resolve(table: Table) -> Result<Config, ConfigError> {
                 .then(|| Duration::from_secs(file.scrub.interval_seconds)),
             bytes_per_second: file.scrub.bytes_per_second.max(1),
             replica: replica(&file)?,
+        },
+        telemetry: TelemetryConfig {
+            otlp_endpoint: otlp_endpoint(&file.telemetry.otlp_endpoint)?,
         },
     })
 }
@@ -152,6 +155,22 @@ fn replica(file: &File) -> Result<Option<ReplicaConfig>, ConfigError> {
         plain_http,
         user,
     }))
+}
+
+/// A collector takes traces at a path of its own, which need not be said.
+fn otlp_endpoint(text: &str) -> Result<Option<Url>, ConfigError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let origin = "telemetry.otlp_endpoint";
+    let mut url = Url::parse(text).map_err(|error| invalid(origin, &error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(invalid(origin, "not an http or https address"));
+    }
+    if url.path() == "/" {
+        url.set_path("/v1/traces");
+    }
+    Ok(Some(url))
 }
 
 fn database(file: &File, data: &Path) -> Result<DatabaseConfig, ConfigError> {

@@ -75,6 +75,7 @@ pub(crate) enum DeleteBlob {
 
 impl Database {
     /// The blob, if this repository shows it.
+    #[tracing::instrument(target = "hythe_trace", name = "db.find_blob", skip_all)]
     pub(crate) async fn find_blob(
         &self,
         repository: &RepositoryName,
@@ -121,6 +122,7 @@ impl Database {
     /// the end of its upload session. A blob that exists already keeps its
     /// objects, and the new ones become garbage; one in quarantine is repaired
     /// with them.
+    #[tracing::instrument(target = "hythe_trace", name = "db.commit_blob", skip_all)]
     pub(crate) async fn commit_blob(&self, blob: &NewBlob<'_>) -> Result<CommittedBlob, DbError> {
         retrying(|| async {
             let mut write = self.begin().await?;
@@ -155,6 +157,7 @@ impl Database {
     }
 
     /// Shows a blob of `from`, or of any repository, in another one (end-11).
+    #[tracing::instrument(target = "hythe_trace", name = "db.mount_blob", skip_all)]
     pub(crate) async fn mount_blob(
         &self,
         repository: &RepositoryName,
@@ -187,6 +190,7 @@ impl Database {
 
     /// Hides a blob from a repository, unless a manifest there leads to it
     /// (end-10). Its bytes go when no repository shows it any more.
+    #[tracing::instrument(target = "hythe_trace", name = "db.delete_blob", skip_all)]
     pub(crate) async fn delete_blob(
         &self,
         repository: &RepositoryName,
@@ -230,6 +234,7 @@ impl Database {
 
     /// Notes that somebody relies on a blob that nothing refers to yet, so that
     /// the collector gives them its whole grace period again.
+    #[tracing::instrument(target = "hythe_trace", name = "db.touch_blob", skip_all)]
     pub(crate) async fn touch_blob(
         &self,
         repository: &RepositoryName,

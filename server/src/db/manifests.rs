@@ -49,6 +49,7 @@ pub(crate) struct ReferrerRecord {
 
 impl Database {
     /// The manifest that a tag or digest names (end-3).
+    #[tracing::instrument(target = "hythe_trace", name = "db.find_manifest", skip_all)]
     pub(crate) async fn find_manifest(
         &self,
         repository: &RepositoryName,
@@ -85,6 +86,7 @@ impl Database {
     /// Stores a manifest, what it leads to and its tags, all or nothing. When
     /// `complete` is asked for and the repository lacks something that it leads
     /// to, nothing is stored and the missing digests are the answer.
+    #[tracing::instrument(target = "hythe_trace", name = "db.put_manifest", skip_all)]
     pub(crate) async fn put_manifest(
         &self,
         manifest: &NewManifest<'_>,
@@ -114,6 +116,7 @@ impl Database {
 
     /// Deletes a manifest and every tag on it (end-9); false when the
     /// repository has no such manifest.
+    #[tracing::instrument(target = "hythe_trace", name = "db.delete_manifest", skip_all)]
     pub(crate) async fn delete_manifest(
         &self,
         repository: &RepositoryName,
@@ -140,6 +143,7 @@ impl Database {
 
     /// Up to `limit` manifests after `last` whose subject is `subject`
     /// (end-12), only those of one artifact type when that is given.
+    #[tracing::instrument(target = "hythe_trace", name = "db.list_referrers", skip_all)]
     pub(crate) async fn list_referrers(
         &self,
         repository: &RepositoryName,

@@ -62,6 +62,7 @@ impl Database {
     }
 
     /// Opens a session (end-4a, end-4c).
+    #[tracing::instrument(target = "hythe_trace", name = "db.create_upload", skip_all)]
     pub(crate) async fn create_upload(
         &self,
         id: &str,
@@ -93,6 +94,7 @@ impl Database {
     }
 
     /// The session, if this repository has it.
+    #[tracing::instrument(target = "hythe_trace", name = "db.find_upload", skip_all)]
     pub(crate) async fn find_upload(
         &self,
         repository: &RepositoryName,
@@ -127,6 +129,7 @@ impl Database {
 
     /// Adds stored bytes to a session; false when it is gone or moved on
     /// meanwhile.
+    #[tracing::instrument(target = "hythe_trace", name = "db.advance_upload", skip_all)]
     pub(crate) async fn advance_upload(&self, advance: &Advance<'_>) -> Result<bool, DbError> {
         retrying(|| async {
             let mut write = self.begin().await?;

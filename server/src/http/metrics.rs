@@ -15,8 +15,10 @@ use futures_util::stream::StreamExt as _;
 use http::{Method, Request, StatusCode, header};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing::Span;
 
 use super::answer::text;
+use super::trace;
 use crate::registry::Incoming;
 
 const REQUESTS: &str = "hythe_http_requests_total";
@@ -79,6 +81,7 @@ pub(super) struct Observed {
     /// How many there are to send, where that is known before.
     size_bytes: Option<u64>,
     ended: bool,
+    span: Span,
 }
 
 impl Observed {
@@ -97,12 +100,19 @@ impl Observed {
             sent_bytes: 0,
             size_bytes: None,
             ended: false,
+            span: trace::span(route, request),
         }
+    }
+
+    /// What the request's work is traced under.
+    pub(super) fn span(&self) -> &Span {
+        &self.span
     }
 
     /// Watches the answer's body to its end.
     pub(super) fn answered(mut self, response: Response) -> Response {
         self.status = response.status();
+        trace::answered(&self.span, self.status);
         self.size_bytes = text(response.headers(), header::CONTENT_LENGTH)
             .and_then(|value| value.parse().ok())
             .or_else(|| response.body().size_hint().exact());
@@ -129,6 +139,7 @@ impl Drop for Observed {
     fn drop(&mut self) {
         let seconds = self.started.elapsed().as_secs_f64();
         let status = self.status.as_u16();
+        self.span.record("http.response.body.size", self.sent_bytes);
         tracing::info!(
             method = %self.method,
             path = self.path,

@@ -19,6 +19,7 @@ mod router;
 mod serve;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod uploads;
 
 use std::sync::Arc;

@@ -9,6 +9,7 @@ use axum::extract::{ConnectInfo, State};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderValue, Request};
+use tracing::Instrument as _;
 
 use super::answer::API_VERSION;
 use super::error::ApiError;
@@ -35,7 +36,11 @@ async fn serve(State(api): State<Api>, request: Request<Body>) -> Response {
     let observed = Observed::new(name, &request, client);
     let versioned = request.uri().path().starts_with("/v2");
     let outcome = match route {
-        Ok(route) => dispatch(&api, route, request.into_parts()).await,
+        Ok(route) => {
+            let span = observed.span().clone();
+            let answering = dispatch(&api, route, request.into_parts());
+            answering.instrument(span).await
+        }
         Err(error) => Err(error.into()),
     };
     let mut response = outcome.unwrap_or_else(IntoResponse::into_response);

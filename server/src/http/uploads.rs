@@ -9,6 +9,7 @@ use http::StatusCode;
 use http::header::{self, HeaderName};
 use http::request::Parts;
 use hythe_oci::{Algorithm, Digest, RepositoryName};
+use tracing::Instrument as _;
 
 use super::answer::{CONTENT_DIGEST, answer, text};
 use super::blobs::digest_in;
@@ -186,6 +187,7 @@ fn algorithm_in(value: &str) -> Result<Algorithm, ApiError> {
 async fn to_the_end(
     operation: impl Future<Output = Result<Response, RegistryError>> + Send + 'static,
 ) -> Result<Response, ApiError> {
+    let operation = operation.in_current_span();
     let outcome = tokio::spawn(operation).await.map_err(RegistryError::Task)?;
     Ok(outcome?)
 }

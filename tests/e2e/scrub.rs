@@ -1,6 +1,9 @@
 //! Bytes that go bad on the disk are found, served to nobody, and put right.
 
-use hythe_tests::{CommandExt as _, Host, SHORT, Server, busybox, eventually, hythe_binary};
+use hythe_tests::{
+    CommandExt as _, Host, Postgres, S3, SHORT, Server, ServerOptions, busybox, eventually,
+    hythe_binary,
+};
 
 use crate::registry_admin::{registry, segments};
 use crate::{push, push_busybox};
@@ -86,4 +89,43 @@ fn a_running_registry_finds_it_by_itself() {
     let metrics = host.curl(&[&server.url("/metrics")]).text();
     let counted = "hythe_scrub_bad_blobs_total{remedy=\"quarantined\"} 1";
     assert!(metrics.contains(counted), "{metrics}");
+}
+
+/// A bucket says of a short object that a range of it is not to be had, and no more.
+#[test]
+fn what_went_bad_in_a_bucket_is_found_too() {
+    let host = Host::new();
+    let (s3, postgres) = (S3::start(&host), Postgres::start());
+    let environment = || {
+        let mut environment = s3.environment(&s3.address());
+        environment.push(("HYTHE_STORAGE".to_owned(), s3.url()));
+        environment.push(("HYTHE_DATABASE".to_owned(), postgres.url()));
+        environment
+    };
+    let options = ServerOptions {
+        environment: environment(),
+        ..ServerOptions::default()
+    };
+    let server = Server::start_as(&host, &options);
+    push_busybox(&host, &server);
+    let scrub = || {
+        host.command(hythe_binary())
+            .envs(environment())
+            .args(["registry", "scrub"])
+            .finish()
+    };
+    scrub().ok();
+    let [first, second] = &s3.objects()[..] else {
+        panic!("a layer and a config: {:?}", s3.objects())
+    };
+    let whole = std::fs::read(first).expect("it can be read");
+    std::fs::write(first, &whole[..whole.len() / 2]).expect("it can be cut");
+    std::fs::remove_file(second).expect("it can be removed");
+    let found = scrub().fails_with(1);
+    for words in ["bytes instead of", "is missing", "2 wrong"] {
+        assert!(found.text().contains(words), "{words}: {found:?}");
+    }
+
+    push_busybox(&host, &server);
+    scrub().ok();
 }

@@ -1,10 +1,11 @@
 //! A real S3 server on a host of the test: it checks signatures, and keeps objects in a folder.
 
-use std::process::{Child, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::{Host, SHORT, eventually};
+use crate::{CommandExt as _, Host, SHORT, eventually};
 
 const BUCKET: &str = "registry";
 
@@ -53,6 +54,16 @@ impl<'host> S3<'host> {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .to_vec()
+    }
+
+    /// The files that hold finished objects, for whoever wants to spoil them.
+    pub fn objects(&self) -> Vec<PathBuf> {
+        let listing = Command::new("find")
+            .arg(self.directory.path().join(BUCKET))
+            .args(["-type", "f", "-path", "*/blobs/*"])
+            .finish()
+            .ok();
+        listing.lines().into_iter().map(PathBuf::from).collect()
     }
 
     /// Starts it again over the same objects.

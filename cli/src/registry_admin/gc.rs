@@ -62,6 +62,9 @@ fn line(finding: &Finding) -> String {
             binary_size(*size_bytes)
         ),
         Finding::Object { key } => format!("object {key}: what it was part of was removed"),
+        Finding::Multipart { key } => {
+            format!("parts of object {key}: a crash left the upload unfinished")
+        }
         Finding::Unnamed { key, size_bytes } => format!(
             "object {key} ({}): no row names it; a crash left it",
             binary_size(*size_bytes)

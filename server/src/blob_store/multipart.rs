@@ -205,26 +205,36 @@ impl Target {
 }
 
 impl BlobStore {
-    /// Aborts uploads that were begun before `before_ms` (since 1970) and never
-    /// ended; how many.
+    /// Segments whose uploads were begun before `before_ms` (since 1970) and
+    /// never ended.
+    pub(crate) async fn orphans(&self, before_ms: i64) -> Result<Vec<String>, StoreError> {
+        let Writes::Objects(_) = &self.writes else {
+            return Ok(Vec::new());
+        };
+        self.objects
+            .list(Some(&Path::from(key::MULTIPART)))
+            .try_filter_map(async |marker| {
+                let is_old = marker.last_modified.timestamp_millis() < before_ms;
+                Ok(key::of_marker(marker.location.as_ref()).filter(|_| is_old))
+            })
+            .map_err(StoreError::from)
+            .try_collect()
+            .await
+    }
+
+    /// Aborts those uploads; how many.
     pub(crate) async fn abort_orphans(&self, before_ms: i64) -> Result<u64, StoreError> {
         let Writes::Objects(parts) = &self.writes else {
             return Ok(0);
         };
-        let mut markers = self.objects.list(Some(&Path::from(key::MULTIPART)));
         let mut aborted = 0;
-        while let Some(marker) = markers.try_next().await? {
-            let key = key::of_marker(marker.location.as_ref());
-            let Some(key) = key.filter(|_| marker.last_modified.timestamp_millis() < before_ms)
-            else {
-                continue;
-            };
+        for key in self.orphans(before_ms).await? {
             let target = Target {
                 objects: Arc::clone(&self.objects),
                 parts: Arc::clone(parts),
                 key,
             };
-            let id = match self.objects.get(&marker.location).await {
+            let id = match self.objects.get(&target.marker()).await {
                 Ok(found) => found.bytes().await?,
                 Err(object_store::Error::NotFound { .. }) => continue,
                 Err(error) => return Err(error.into()),

@@ -14,7 +14,7 @@ use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::signer::Signer;
-use object_store::{BackoffConfig, ObjectStore, RetryConfig};
+use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 
 use super::{BlobStore, StoreError, Writes, disk};
 use crate::config::StorageConfig;
@@ -75,7 +75,9 @@ fn open_disk(config: &StorageConfig) -> Result<BlobStore, StoreError> {
 }
 
 fn open_s3(config: &StorageConfig) -> Result<BlobStore, StoreError> {
-    let mut builder = AmazonS3Builder::new().with_url(config.url.as_str());
+    let mut builder = AmazonS3Builder::new()
+        .with_url(config.url.as_str())
+        .with_client_options(client());
     for (key, value) in &config.options {
         if let Some(key) = known(key) {
             builder = builder.with_config(key, value.expose());
@@ -85,7 +87,9 @@ fn open_s3(config: &StorageConfig) -> Result<BlobStore, StoreError> {
 }
 
 fn open_gcs(config: &StorageConfig) -> Result<BlobStore, StoreError> {
-    let mut builder = GoogleCloudStorageBuilder::new().with_url(config.url.as_str());
+    let mut builder = GoogleCloudStorageBuilder::new()
+        .with_url(config.url.as_str())
+        .with_client_options(client());
     for (key, value) in &config.options {
         if let Some(key) = known(key) {
             builder = builder.with_config(key, value.expose());
@@ -95,7 +99,9 @@ fn open_gcs(config: &StorageConfig) -> Result<BlobStore, StoreError> {
 }
 
 fn open_azure(config: &StorageConfig) -> Result<BlobStore, StoreError> {
-    let mut builder = MicrosoftAzureBuilder::new().with_url(config.url.as_str());
+    let mut builder = MicrosoftAzureBuilder::new()
+        .with_url(config.url.as_str())
+        .with_client_options(client());
     for (key, value) in &config.options {
         if let Some(key) = known(key) {
             builder = builder.with_config(key, value.expose());
@@ -127,6 +133,15 @@ fn remote<S: ObjectStore + MultipartStore + Signer>(
         writes: Writes::Objects(Arc::clone(&store) as Arc<dyn MultipartStore>),
         objects: store,
     })
+}
+
+/// A store may be silent for so long; how long a whole request takes is up to
+/// whoever reads its body. What the options of the store say wins.
+fn client() -> ClientOptions {
+    ClientOptions::new()
+        .with_timeout_disabled()
+        .with_read_timeout(Duration::from_secs(30))
+        .with_connect_timeout(Duration::from_secs(5))
 }
 
 /// Long enough for a store that throttles, short enough that a client is told

@@ -65,7 +65,7 @@ impl Database {
     /// through manifests and indexes.
     pub(crate) async fn tags_of_blob(&self, digest: &Digest) -> Result<Vec<TaggedIn>, DbError> {
         let rows = sqlx::query(
-            "WITH RECURSIVE leading (repository_id, digest) AS (
+            "WITH RECURSIVE above (repository_id, digest) AS (
                  SELECT f.repository_id, f.manifest_digest
                  FROM repository_blobs l JOIN manifest_references f
                    ON f.repository_id = l.repository_id AND f.target_digest = l.digest
@@ -73,13 +73,13 @@ impl Database {
                  WHERE l.digest = $1
                  UNION
                  SELECT f.repository_id, f.manifest_digest
-                 FROM leading k JOIN manifest_references f
+                 FROM above k JOIN manifest_references f
                    ON f.repository_id = k.repository_id AND f.target_digest = k.digest
                   AND f.target_kind = 'manifest'
              )
              SELECT DISTINCT r.name AS repository, t.name AS tag
              FROM repository_blobs l JOIN repositories r ON r.id = l.repository_id
-             LEFT JOIN leading k ON k.repository_id = l.repository_id
+             LEFT JOIN above k ON k.repository_id = l.repository_id
              LEFT JOIN tags t ON t.repository_id = k.repository_id AND t.digest = k.digest
              WHERE l.digest = $1 ORDER BY 1, 2",
         )

@@ -93,6 +93,12 @@ pub enum Finding {
         /// Its key in the store.
         key: String,
     },
+    /// An upload to the object store that a crash left; the store keeps its
+    /// parts until it is aborted.
+    Multipart {
+        /// The key of what it would have become.
+        key: String,
+    },
     /// An object that no row ever named: left by a crash between the bytes and
     /// the row.
     Unnamed {
@@ -165,6 +171,10 @@ impl Registry {
         }
         for key in self.db.garbage_objects(before_ms, u32::MAX).await? {
             findings.push(Finding::Object { key });
+        }
+        let age = policy.grace.max(policy.upload_expire);
+        for key in self.store.orphans(before(age)).await? {
+            findings.push(Finding::Multipart { key });
         }
         if audit {
             let mut unnamed = self.unnamed_objects(policy);

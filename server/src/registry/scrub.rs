@@ -445,8 +445,14 @@ mod tests {
     }
 
     async fn with_an_image() -> (TestRegistry, StorageConfig) {
+        with_an_image_on(testing::sqlite()).await
+    }
+
+    async fn with_an_image_on(
+        database: (crate::config::DatabaseConfig, testing::Keep),
+    ) -> (TestRegistry, StorageConfig) {
         let (storage, kept) = testing::disk();
-        let app = TestRegistry::on(testing::sqlite(), (storage.clone(), kept), rules()).await;
+        let app = TestRegistry::on(database, (storage.clone(), kept), rules()).await;
         for content in [CONFIG, LAYER] {
             push(&app, "team/web", content).await;
         }
@@ -462,11 +468,32 @@ mod tests {
     #[tokio::test]
     async fn what_went_bad_is_found_hidden_named_and_repaired_by_a_push() {
         let (app, storage) = with_an_image().await;
-        let fine = scrubber(&app, None).everything().await.unwrap();
-        assert_eq!((fine.blobs, fine.bad.len()), (2, 0));
-        flip_a_bit(&storage, LAYER);
+        goes_bad_and_is_repaired(&app, &storage).await;
+    }
 
-        let found = scrubber(&app, None).everything().await.unwrap();
+    #[tokio::test]
+    async fn what_went_bad_is_repaired_on_postgres_too() {
+        let Some(database) = testing::postgres() else {
+            eprintln!("PostgreSQL is not installed here; not tested on it");
+            return;
+        };
+        let (app, storage) = with_an_image_on(database).await;
+        goes_bad_and_is_repaired(&app, &storage).await;
+        let policy = crate::registry::Policy {
+            grace: Duration::ZERO,
+            untagged_manifests: true,
+            upload_expire: Duration::ZERO,
+        };
+        assert_eq!(app.registry.compare(policy).await.unwrap(), []);
+        app.registry.explain(policy, true).await.unwrap();
+    }
+
+    async fn goes_bad_and_is_repaired(app: &TestRegistry, storage: &StorageConfig) {
+        let fine = scrubber(app, None).everything().await.unwrap();
+        assert_eq!((fine.blobs, fine.bad.len()), (2, 0));
+        flip_a_bit(storage, LAYER);
+
+        let found = scrubber(app, None).everything().await.unwrap();
         let [bad] = found.bad.as_slice() else {
             panic!("{found:?}")
         };
@@ -479,22 +506,22 @@ mod tests {
         };
         assert_eq!(bad.hurts, [hurt]);
 
-        let refused = pulled(&app, "team/web", LAYER).await.unwrap_err();
+        let refused = pulled(app, "team/web", LAYER).await.unwrap_err();
         assert!(refused.contains("push it again"), "{refused}");
         let head = app.registry.head_blob(&name("team/web"), &bad.digest).await;
         assert!(matches!(head, Err(RegistryError::BlobQuarantined(_))));
         let mounted = app.registry.mount_blob(&name("b"), &bad.digest, None).await;
         assert_eq!(mounted.unwrap(), Mounted::No);
-        let lacking = tag(&app, "team/web", "2").await;
+        let lacking = tag(app, "team/web", "2").await;
         assert!(matches!(
             lacking,
             Err(RegistryError::ManifestBlobUnknown(_))
         ));
 
-        push(&app, "team/web", LAYER).await;
-        assert_eq!(pulled(&app, "team/web", LAYER).await.unwrap(), LAYER);
-        tag(&app, "team/web", "2").await.unwrap();
-        let again = scrubber(&app, None).everything().await.unwrap();
+        push(app, "team/web", LAYER).await;
+        assert_eq!(pulled(app, "team/web", LAYER).await.unwrap(), LAYER);
+        tag(app, "team/web", "2").await.unwrap();
+        let again = scrubber(app, None).everything().await.unwrap();
         assert_eq!(again.bad, []);
     }
 

@@ -127,7 +127,9 @@ fn behind_faults<'host>(
     let options = options
         .with("HYTHE_STORAGE", &s3.url())
         .with("HYTHE_DATABASE", &postgres.url())
-        .with("HYTHE_DATABASE_POOL_ACQUIRE_TIMEOUT_SECONDS", "1");
+        .with("HYTHE_DATABASE_POOL_ACQUIRE_TIMEOUT_SECONDS", "1")
+        // What a store may be silent for; half a minute unless said.
+        .with("AWS_READ_TIMEOUT", "1 second");
     let server = Server::start_as(host, &options);
     (faults, server)
 }
@@ -175,7 +177,7 @@ fn an_object_store_that_fails_one_in_ten_is_asked_again() {
 }
 
 #[test]
-fn an_object_store_that_is_gone_is_a_503_and_comes_back() {
+fn an_object_store_that_is_gone_or_silent_is_a_503_and_comes_back() {
     let host = Host::new();
     let (s3, postgres) = (S3::start(&host), Postgres::start());
     let (faults, server) = behind_faults(&host, &s3, &postgres);
@@ -195,6 +197,11 @@ fn an_object_store_that_is_gone_is_a_503_and_comes_back() {
     assert!(metrics.contains(counted), "{metrics}");
 
     faults.spoil_one_in(0);
+    faults.fall_silent(true);
+    is_unavailable(&host.curl(&[&blob_url(&server, "away", &content)]));
+    is_unavailable(&put(&host, &server, "away", &noise(1000)));
+
+    faults.fall_silent(false);
     let back = host.curl(&[&blob_url(&server, "away", &content)]);
     assert!(
         back.status == 200 && back.body == content,
@@ -225,6 +232,10 @@ fn a_database_that_is_gone_is_a_503_and_comes_back() {
     is_unavailable(&put(&host, &server, "away", &noise(1000)));
     is_unavailable(&host.curl(&[&server.url("/readyz")]));
     assert_eq!(host.curl(&[&server.url("/healthz")]).status, 200);
+
+    let metrics = host.curl(&[&server.url("/metrics")]).text();
+    let counted = "hythe_errors_total{part=\"database\",kind=\"not available\"}";
+    assert!(metrics.contains(counted), "{metrics}");
 
     postgres.resume();
     eventually("it finds the database again", SHORT, || {
@@ -260,6 +271,36 @@ fn a_sender_that_falls_silent_is_not_waited_for() {
         (status.status, status.headers["range"].as_str()),
         (204, "0-4")
     );
+}
+
+#[test]
+fn a_sender_that_goes_away_can_go_on_from_where_it_was() {
+    let host = Host::new();
+    let server = Server::start(&host);
+    let content = noise(3 << 20);
+    let started = host.curl(&["-X", "POST", &server.url(&uploads("gone"))]);
+    let location = &started.headers["location"];
+    let (first, rest) = content.split_at(1 << 20);
+    let head = format!(
+        "PATCH {location} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n",
+        content.len()
+    );
+    let said = file_with(&[head.as_bytes(), first].concat());
+    // The connection is closed when the shell ends, in the middle of the body.
+    let script = format!("cat {} >/dev/tcp/127.0.0.1/5000", said.path().display());
+    host.command("bash").args(["-c", &script]).finish().ok();
+    let kept = format!("0-{}", first.len() - 1);
+    eventually("what came is kept", SHORT, || {
+        let status = host.curl(&[&server.url(location)]);
+        (status.headers.get("range") == Some(&kept)).then_some(())
+    });
+    let file = file_with(rest);
+    let path = file.path().display().to_string();
+    let url = ending(&server, &started, &content);
+    let ended = host.curl(&["-H", OCTETS, "--upload-file", &path, &url]);
+    assert_eq!(ended.status, 201, "{ended:?}");
+    let back = host.curl(&[&blob_url(&server, "gone", &content)]);
+    assert!(back.body == content, "it comes back whole");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 
 use nix::sched::{CloneFlags, setns};
@@ -25,6 +25,7 @@ struct State {
     one_in: AtomicU64,
     requests: AtomicU64,
     spoiled: AtomicU64,
+    silent: AtomicBool,
 }
 
 /// How an answer goes wrong.
@@ -46,6 +47,7 @@ impl Faults {
             one_in: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             spoiled: AtomicU64::new(0),
+            silent: AtomicBool::new(false),
         });
         let passing = Arc::clone(&state);
         serve_on(host, port, move |connection| {
@@ -64,6 +66,11 @@ impl Faults {
         self.state.one_in.store(n, Ordering::SeqCst);
     }
 
+    /// From now on requests are taken and never answered.
+    pub fn fall_silent(&self, silent: bool) {
+        self.state.silent.store(silent, Ordering::SeqCst);
+    }
+
     /// How many went wrong.
     pub fn spoiled(&self) -> u64 {
         self.state.spoiled.load(Ordering::SeqCst)
@@ -75,6 +82,10 @@ impl State {
         let Some((head, mut body)) = read_head(&mut client)? else {
             return Ok(());
         };
+        if self.silent.load(Ordering::SeqCst) {
+            // Until the other side gives up.
+            return io::copy(&mut client, &mut io::sink()).map(drop);
+        }
         let fault = self.next_fault();
         if matches!(fault, Some(Fault::CutRequest)) {
             return client.shutdown(Shutdown::Both);

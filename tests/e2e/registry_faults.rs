@@ -211,6 +211,70 @@ fn an_object_store_that_is_gone_or_silent_is_a_503_and_comes_back() {
     assert_eq!(put(&host, &server, "away", &noise(1000)).status, 201);
 }
 
+/// The store keeps, and bills, the parts of an upload until somebody ends it.
+#[test]
+fn what_a_kill_leaves_in_a_bucket_is_collected() {
+    let host = Host::new();
+    let (s3, postgres) = (S3::start(&host), Postgres::start());
+    let (_faults, mut server) = behind_faults(&host, &s3, &postgres);
+    let content = noise(40 << 20);
+    let started = host.curl(&["-X", "POST", &server.url(&uploads("killed"))]);
+    let file = file_with(&content);
+    let mut client = host
+        .command("curl")
+        .args([
+            "--silent",
+            "--noproxy",
+            "*",
+            "--limit-rate",
+            "8M",
+            "-H",
+            OCTETS,
+        ])
+        .arg("--upload-file")
+        .arg(file.path())
+        .arg(ending(&server, &started, &content))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("curl starts");
+    eventually("a part is in the bucket", SHORT, || {
+        (s3.parts() > 0).then_some(())
+    });
+    server.kill_dash_nine();
+    client.wait().expect("curl ends");
+    assert!(s3.parts() > 0, "the bucket still has parts");
+
+    let collect = |words: &[&str]| {
+        let mut environment = s3.environment(&s3.address());
+        environment.extend(
+            [
+                ("HYTHE_STORAGE", s3.url()),
+                ("HYTHE_DATABASE", postgres.url()),
+                ("HYTHE_GC_GRACE_SECONDS", "0".to_owned()),
+                ("HYTHE_UPLOADS_EXPIRE_SECONDS", "0".to_owned()),
+            ]
+            .map(|(name, value)| (name.to_owned(), value)),
+        );
+        host.command(hythe_tests::hythe_binary())
+            .envs(environment)
+            .args(["registry", "gc", "--audit"])
+            .args(words)
+            .finish()
+            .ok()
+            .text()
+    };
+    let explained = collect(&["--dry-run"]);
+    assert!(
+        explained.contains("a crash left the upload unfinished"),
+        "{explained}"
+    );
+    let told = collect(&[]);
+    assert!(told.contains("1 stale upload"), "{told}");
+    assert!(told.contains("1 unfinished object"), "{told}");
+    assert_eq!(s3.parts(), 0, "nothing is left to pay for");
+}
+
 #[test]
 fn a_database_that_is_gone_is_a_503_and_comes_back() {
     let host = Host::new();

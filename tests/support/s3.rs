@@ -66,6 +66,15 @@ impl<'host> S3<'host> {
         listing.lines().into_iter().map(PathBuf::from).collect()
     }
 
+    /// How many parts of unfinished uploads it keeps.
+    pub fn parts(&self) -> usize {
+        let entries = std::fs::read_dir(self.directory.path()).expect("the folder");
+        let names = entries.map(|entry| entry.expect("an entry").file_name());
+        names
+            .filter(|name| name.to_string_lossy().starts_with(".upload_id-"))
+            .count()
+    }
+
     /// Starts it again over the same objects.
     pub fn resume(&mut self) {
         let child = self

@@ -329,6 +329,43 @@ mod tests {
     }
 
     #[test]
+    fn a_replica_is_a_store_or_a_registry() {
+        let replica = |url| load(&[("scrub.replica", url)], &[("AWS_REGION", "here")]);
+        let config = replica("s3://copy/of/it").unwrap();
+        let Some(ReplicaConfig::Store(store)) = config.scrub.replica else {
+            panic!("{:?}", config.scrub.replica)
+        };
+        // The options of the store are those of its replica, unless said otherwise.
+        assert_eq!(store.options["aws_region"].expose(), "here");
+        let config = replica("http://other:5000/").unwrap();
+        let Some(ReplicaConfig::Registry {
+            host, plain_http, ..
+        }) = config.scrub.replica
+        else {
+            panic!("{:?}", config.scrub.replica)
+        };
+        assert_eq!((host.as_str(), plain_http), ("other:5000", true));
+        for wrong in ["ftp://x", "https://x/path", "https://me@x", "nonsense"] {
+            let error = replica(wrong).unwrap_err().to_string();
+            assert!(error.starts_with("scrub.replica: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_collector_is_told_its_path() {
+        let collector = |url| {
+            load(&[("telemetry.otlp_endpoint", url)], &[])
+                .map(|config| config.telemetry.otlp_endpoint.unwrap().to_string())
+        };
+        assert_eq!(
+            collector("http://c:4318").unwrap(),
+            "http://c:4318/v1/traces"
+        );
+        assert_eq!(collector("https://c/otlp").unwrap(), "https://c/otlp");
+        collector("c:4317").unwrap_err();
+    }
+
+    #[test]
     fn store_credentials_come_from_the_stores_own_variables_and_stay_hidden() {
         let config = load(
             &[("storage", "s3://bucket/p")],

@@ -232,15 +232,21 @@ impl ImageReference {
     }
 
     /// Host and repository as people say it: `nginx`, `team/app` on Docker Hub, else the host too.
+    /// Also with the host where the name alone would be read as something else, as `a.b/c` would.
     pub fn familiar_name(&self) -> String {
-        if self.host != DOCKER_HUB {
-            return format!("{}/{}", self.host, self.repository);
-        }
         let name = self.repository.as_str();
-        name.strip_prefix("library/")
+        let short = name
+            .strip_prefix("library/")
             .filter(|rest| !rest.contains('/'))
-            .unwrap_or(name)
-            .to_owned()
+            .unwrap_or(name);
+        let means_the_same = self.host == DOCKER_HUB
+            && Self::parse(short, DOCKER_HUB)
+                .is_ok_and(|read| read.host == self.host && read.repository == self.repository);
+        if means_the_same {
+            short.to_owned()
+        } else {
+            format!("{}/{name}", self.host)
+        }
     }
 
     /// The shortest text that means the same to docker.
@@ -384,6 +390,7 @@ mod tests {
                 "nginx",
             ),
             ("localhost/app", "localhost/app", "localhost/app"),
+            ("docker.io/a.b/c", "docker.io/a.b/c", "docker.io/a.b/c"),
             (
                 "127.0.0.1:5000/a/b/c:2",
                 "127.0.0.1:5000/a/b/c:2",

@@ -71,6 +71,7 @@ impl Database {
             kind,
             readers: pool,
             writer: Arc::new(writer),
+            recent: Arc::default(),
         };
         Ok(Some((database, schema)))
     }
@@ -94,6 +95,7 @@ async fn open_sqlite(url: &str, config: &DatabaseConfig) -> Result<Database, DbE
         kind: Kind::Sqlite,
         readers,
         writer: Arc::new(Writer::sqlite(writer)),
+        recent: Arc::default(),
     })
 }
 
@@ -138,6 +140,7 @@ async fn open_postgres(url: &str, config: &DatabaseConfig) -> Result<Database, D
         kind: Kind::Postgres,
         readers: pool.clone(),
         writer: Arc::new(Writer::Postgres(pool)),
+        recent: Arc::default(),
     })
 }
 

@@ -55,6 +55,28 @@ impl Database {
         repository: &RepositoryName,
         reference: &Reference,
     ) -> Result<Option<ManifestRecord>, DbError> {
+        let Reference::Tag(tag) = reference else {
+            return self.read_manifest(repository, reference).await;
+        };
+        // Before the read: a commit that comes between the two is one more.
+        let Some(commits) = self.writer.settled() else {
+            return self.read_manifest(repository, reference).await;
+        };
+        if let Some(record) = self.recent.get(commits, (repository, tag)) {
+            return Ok(Some(record));
+        }
+        let found = self.read_manifest(repository, reference).await?;
+        if let Some(record) = &found {
+            self.recent.put(commits, (repository, tag), record);
+        }
+        Ok(found)
+    }
+
+    async fn read_manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Option<ManifestRecord>, DbError> {
         let query = match reference {
             Reference::Digest(digest) => sqlx::query(
                 "SELECT m.digest, m.media_type, m.content FROM repositories r

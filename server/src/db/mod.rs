@@ -11,6 +11,7 @@ mod error;
 mod garbage;
 mod holders;
 mod manifests;
+mod recent;
 mod repositories;
 mod schema;
 mod scrub;
@@ -47,6 +48,7 @@ pub(crate) struct Database {
     kind: Kind,
     readers: AnyPool,
     writer: Arc<write::Writer>,
+    recent: Arc<recent::Recent>,
 }
 
 impl Database {

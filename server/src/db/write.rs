@@ -16,6 +16,7 @@
 //! dropped half-way leaves its savepoint open, and whoever holds the lock next
 //! rolls it back.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use sqlx::AnyConnection;
@@ -55,6 +56,19 @@ impl Writer {
             Self::Sqlite(batches) => Ok(Write::Sqlite(batches.begin().await?)),
         }
     }
+
+    /// A number that is another one after every commit. What was read after
+    /// asking for it is still true while it is the same. `None` while a commit
+    /// is being made, and where other processes commit too.
+    pub(super) fn settled(&self) -> Option<u64> {
+        match self {
+            Self::Postgres(_) => None,
+            Self::Sqlite(batches) => {
+                let commits = batches.commits.load(Ordering::SeqCst);
+                commits.is_multiple_of(2).then_some(commits)
+            }
+        }
+    }
 }
 
 impl Write {
@@ -80,20 +94,27 @@ impl Write {
 pub(super) struct Batches {
     batch: Arc<Mutex<Batch>>,
     work: Arc<Notify>,
+    commits: Arc<AtomicU64>,
 }
 
 impl Batches {
     fn new(pool: AnyPool) -> Self {
+        let commits = Arc::new(AtomicU64::new(0));
         let batch = Arc::new(Mutex::new(Batch {
             pool,
             connection: None,
             open: false,
             savepoint: false,
             waiting: Vec::new(),
+            commits: Arc::clone(&commits),
         }));
         let work = Arc::new(Notify::new());
         tokio::spawn(commit_batches(Arc::downgrade(&batch), Arc::clone(&work)));
-        Self { batch, work }
+        Self {
+            batch,
+            work,
+            commits,
+        }
     }
 
     async fn begin(&self) -> Result<BatchedWrite, DbError> {
@@ -157,6 +178,8 @@ struct Batch {
     /// belongs to a change that was dropped.
     savepoint: bool,
     waiting: Vec<oneshot::Sender<Committed>>,
+    /// Counts the beginning and the end of each commit: odd while one is made.
+    commits: Arc<AtomicU64>,
 }
 
 impl Batch {
@@ -219,7 +242,11 @@ impl Batch {
         if self.undo_abandoned().await.is_err() || !self.open {
             return;
         }
-        match self.run("COMMIT").await {
+        self.commits.fetch_add(1, Ordering::SeqCst);
+        let committed = self.run("COMMIT").await;
+        // Before anyone is told that it is done.
+        self.commits.fetch_add(1, Ordering::SeqCst);
+        match committed {
             Ok(()) => {
                 self.open = false;
                 for answer in self.waiting.drain(..) {

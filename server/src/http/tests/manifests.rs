@@ -1,5 +1,8 @@
 //! Pushing, pulling and deleting manifests and tags (end-3, end-7, end-9).
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use http::StatusCode;
 use hythe_oci::{Algorithm, Digest};
 use serde_json::json;
@@ -11,6 +14,7 @@ const IMAGE: &str = "content-type: application/vnd.oci.image.manifest.v1+json";
 
 pub(super) async fn suite(app: &TestApp) {
     by_tag_and_by_digest(app).await;
+    a_tag_that_moves_is_never_stale(app).await;
     bytes_are_kept_as_they_came(app).await;
     many_tags_at_once(app).await;
     other_algorithms(app).await;
@@ -58,6 +62,54 @@ async fn by_tag_and_by_digest(app: &TestApp) {
     app.get(&format!("/v2/man/manifests/{digest}"))
         .await
         .is(StatusCode::OK);
+}
+
+/// Whoever asks after a push was answered gets that push or a later one.
+async fn a_tag_that_moves_is_never_stale(app: &TestApp) {
+    const MOVES: usize = 40;
+    const MOVING: &str = "/v2/man/manifests/moving";
+    let config = app.push_blob("man", b"{}").await;
+    let nth = |n: usize| {
+        image(
+            &config,
+            2,
+            &config,
+            2,
+            &json!({"annotations": {"n": n.to_string()}}),
+        )
+    };
+    app.push_manifest("man", "moving", &nth(0)).await;
+    let acknowledged = Arc::new(AtomicUsize::new(0));
+    let readers: Vec<_> = (0..3)
+        .map(|_| {
+            let (app, acknowledged) = (app.clone(), Arc::clone(&acknowledged));
+            tokio::spawn(async move {
+                loop {
+                    let at_least = acknowledged.load(Ordering::SeqCst);
+                    let got = app.get(MOVING).await;
+                    let n: usize = got.is(StatusCode::OK).json()["annotations"]["n"]
+                        .as_str()
+                        .unwrap()
+                        .parse()
+                        .unwrap();
+                    assert!(n >= at_least, "{n} after {at_least} was acknowledged");
+                    if n == MOVES {
+                        break;
+                    }
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    for n in 1..=MOVES {
+        app.push_manifest("man", "moving", &nth(n)).await;
+        acknowledged.store(n, Ordering::SeqCst);
+    }
+    for reader in readers {
+        reader.await.unwrap();
+    }
+    app.delete(MOVING).await.is(StatusCode::ACCEPTED);
+    app.get(MOVING).await.is(StatusCode::NOT_FOUND);
 }
 
 async fn bytes_are_kept_as_they_came(app: &TestApp) {

@@ -8,6 +8,8 @@ mod answer;
 mod blobs;
 mod body;
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod health;
 mod listings;
 mod manifests;

@@ -22,6 +22,7 @@ mod networks;
 mod registry_admin;
 mod registry_clients;
 mod registry_crash;
+mod registry_crash_rounds;
 mod registry_faults;
 mod replicas;
 mod scrub;

@@ -14,6 +14,7 @@
 
 mod agent;
 mod command;
+mod connection;
 mod faults;
 mod fixture;
 mod host;
@@ -28,6 +29,7 @@ mod wait;
 
 pub use agent::{Agent, AgentOptions};
 pub use command::{CommandExt, Finished};
+pub use connection::Connection;
 pub use faults::Faults;
 pub use fixture::{busybox, debian_nginx};
 pub use host::{Host, Response};

@@ -15,7 +15,7 @@ fn names(text: &str, quote: char) -> BTreeSet<String> {
             && word
                 .chars()
                 .all(|char| char.is_ascii_lowercase() || char == '_')
-            && ["total", "seconds", "bytes", "flight"].contains(&ending)
+            && ["total", "seconds", "blobs", "flight"].contains(&ending)
     };
     let words = text.split(quote).filter(is_name);
     words.map(str::to_owned).collect()

@@ -89,6 +89,14 @@ fn a_running_registry_finds_it_by_itself() {
     let metrics = host.curl(&[&server.url("/metrics")]).text();
     let counted = "hythe_scrub_bad_blobs_total{remedy=\"quarantined\"} 1";
     assert!(metrics.contains(counted), "{metrics}");
+    let quarantined = |count: u8| {
+        let metrics = host.curl(&[&server.url("/metrics")]).text();
+        let gauge = format!("hythe_quarantined_blobs {count}");
+        metrics.lines().any(|line| line == gauge).then_some(())
+    };
+    eventually("it is counted", SHORT, || quarantined(1));
+    push_busybox(&host, &server);
+    eventually("the push repaired it", SHORT, || quarantined(0));
 }
 
 /// A bucket says of a short object that a range of it is not to be had, and no more.

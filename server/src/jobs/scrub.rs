@@ -13,6 +13,7 @@ const BYTES: &str = "hythe_scrub_bytes_total";
 const BAD: &str = "hythe_scrub_bad_blobs_total";
 const UNREAD: &str = "hythe_scrub_unread_blobs_total";
 const PASSES: &str = "hythe_scrub_passes_total";
+const QUARANTINED: &str = "hythe_quarantined_blobs";
 const FAILURES: &str = "hythe_scrub_failures_total";
 
 pub(super) fn describe() {
@@ -20,6 +21,7 @@ pub(super) fn describe() {
     metrics::describe_counter!(BYTES, "Bytes read for that");
     metrics::describe_counter!(BAD, "Blobs found wrong, by remedy");
     metrics::describe_counter!(UNREAD, "Blobs that an answering store did not give");
+    metrics::describe_gauge!(QUARANTINED, "Blobs that are served to nobody");
     metrics::describe_counter!(PASSES, "Whole passes over the store");
     metrics::describe_counter!(
         FAILURES,
@@ -30,18 +32,34 @@ pub(super) fn describe() {
 pub(super) async fn repeat(every: Duration, mut scrubber: Scrubber) {
     loop {
         match scrubber.turn(every).await {
-            Ok(Turn::Went(scrubbed)) => tell(&scrubbed),
+            Ok(Turn::Went(scrubbed)) => {
+                tell(&scrubbed);
+                if scrubbed.released > 0 || !scrubbed.bad.is_empty() {
+                    count(&scrubber).await;
+                }
+            }
             Ok(Turn::Finished) => {
                 metrics::counter!(PASSES).increment(1);
                 tracing::info!("every blob was read again");
             }
-            Ok(Turn::Waiting) => tokio::time::sleep(ASK_EVERY.min(every)).await,
+            Ok(Turn::Waiting) => {
+                // A push may have repaired one.
+                count(&scrubber).await;
+                tokio::time::sleep(ASK_EVERY.min(every)).await;
+            }
             Err(error) => {
                 metrics::counter!(FAILURES).increment(1);
                 tracing::warn!(error = %Chain(&error), "the scrub was interrupted; it goes on");
                 tokio::time::sleep(ASK_EVERY).await;
             }
         }
+    }
+}
+
+async fn count(scrubber: &Scrubber) {
+    // When the database is gone, the next turn says so.
+    if let Ok(quarantined) = scrubber.quarantined().await {
+        metrics::gauge!(QUARANTINED).set(u32::try_from(quarantined).unwrap_or(u32::MAX));
     }
 }
 

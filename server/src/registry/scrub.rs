@@ -138,6 +138,11 @@ impl Scrubber {
         Ok(Turn::Went(Box::new(scrubbed)))
     }
 
+    /// How many blobs are in quarantine now.
+    pub(crate) async fn quarantined(&self) -> Result<usize, RegistryError> {
+        Ok(self.registry.db.quarantined_blobs().await?.len())
+    }
+
     /// A whole pass of its own, from the first blob to the last.
     pub(crate) async fn everything(&mut self) -> Result<Scrubbed, RegistryError> {
         let mut scrubbed = Scrubbed::default();

@@ -1,13 +1,13 @@
 //! The streams of a process as the daemon sees them.
 
-use std::io;
+use std::io::{self, Cursor};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use serde::{Deserialize, Serialize};
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncReadExt as _, AsyncWrite, Chain};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio_util::codec::{Decoder, FramedRead};
@@ -34,7 +34,7 @@ pub struct AttachStream {
 ///
 /// A client that does not read holds the process back, as a full pipe does.
 #[derive(Debug)]
-pub struct AttachOutput(FramedRead<OwnedReadHalf, OutputDecoder>);
+pub struct AttachOutput(FramedRead<Chain<Cursor<Vec<u8>>, OwnedReadHalf>, OutputDecoder>);
 
 /// What the process reads. Shutdown (or dropping it) is end of file; a write fails with
 /// `BrokenPipe` once nobody reads.
@@ -51,10 +51,11 @@ impl AttachStream {
     /// Takes a connection that carries streams from now on; `arrived` came already.
     pub(super) fn over(stream: UnixStream, arrived: &[u8]) -> Self {
         let (reader, writer) = stream.into_split();
-        let mut frames = FramedRead::new(reader, OutputDecoder::default());
-        frames.read_buffer_mut().extend_from_slice(arrived);
+        // Read like the rest: what is only put into the buffer of a `FramedRead` is not looked at
+        // before more has come, and a prompt is all that a shell says until it is spoken to.
+        let reader = Cursor::new(arrived.to_vec()).chain(reader);
         Self {
-            output: AttachOutput(frames),
+            output: AttachOutput(FramedRead::new(reader, OutputDecoder::default())),
             input: AttachInput(writer),
         }
     }
@@ -150,6 +151,20 @@ mod tests {
         drop(theirs);
         let seen = stream.output.next().await.unwrap().unwrap();
         assert_eq!(seen, (StdStream::Stdout, Bytes::from_static(b"y")));
+        assert!(stream.output.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn what_came_with_the_reply_is_not_kept_back() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let head = OutputFrame {
+            stream: StdStream::Stdout,
+            length_bytes: 2,
+        };
+        let mut stream = AttachStream::over(ours, &[head.encode().as_slice(), b"# "].concat());
+        let prompt = stream.output.next().await.unwrap().unwrap();
+        assert_eq!(prompt, (StdStream::Stdout, Bytes::from_static(b"# ")));
+        drop(theirs);
         assert!(stream.output.next().await.is_none());
     }
 

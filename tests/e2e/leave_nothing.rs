@@ -8,6 +8,10 @@ use hythe_tests::{
 
 use crate::{full_id, push};
 
+/// Older clients say how large the terminal is only after the shell has begun.
+const SIZE_COMMANDS: &[u8] =
+    b"tty; until stty size | grep -v '^0 0'; do sleep 0.1; done; echo a$((40+2))b\n";
+
 #[test]
 fn nginx_runs_under_the_docker_cli_and_leaves_nothing_behind() {
     let host = Host::new();
@@ -36,7 +40,7 @@ fn nginx_runs_under_the_docker_cli_and_leaves_nothing_behind() {
     );
 
     let mut shell = agent.docker_on_terminal(&["exec", "-it", "web", "sh"]);
-    shell.type_after("#", b"tty; stty size; echo a$((40+2))b\n");
+    shell.type_after("#", SIZE_COMMANDS);
     shell.type_after("a42b", b"exit 3\n");
     let shell = shell.finish();
     assert_eq!(shell.code, 3, "{shell:?}");

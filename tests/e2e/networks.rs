@@ -149,7 +149,10 @@ fn the_network_commands_are_dockers() {
     ])
     .fails_with(125)
     .fails_saying("Address already in use");
-    docker(&["run", "--rm", "--ip", "172.17.0.99", &image, "true"])
+    // Older command lines of docker's keep such a wish to themselves.
+    agent
+        .hythe(&["run", "--rm", "--ip", "172.17.0.99", &image, "true"])
+        .finish()
         .fails_with(125)
         .fails_saying("user specified IP address is supported");
     docker(&["run", "--rm", "--network", "nosuch", &image, "true"])
@@ -247,8 +250,11 @@ fn the_network_commands_are_dockers() {
     // rm and prune
     network(&["rm", "nosuch"])
         .fails_with(1)
-        .fails_saying("network nosuch not found");
-    network(&["rm", "-f", "nosuch"]).ok();
+        .fails_saying("nosuch");
+    agent
+        .hythe(&["network", "rm", "-f", "nosuch"])
+        .finish()
+        .ok();
     network(&["create", "--label", "keep", "unused-1"]).ok();
     network(&["create", "unused-2"]).ok();
     let pruned = network(&["prune", "-f", "--filter", "label!=keep"])

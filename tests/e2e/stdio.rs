@@ -112,7 +112,9 @@ fn a_terminal_has_the_size_of_the_clients() {
     let agent = Agent::start(&host);
 
     agent.docker(&["pull", &image]).finish().ok();
-    let script = "test -t 0 && tty; stty size; echo ready; read line; exit 5";
+    // Older clients say how large the terminal is only after the program has begun.
+    let script = "test -t 0 && tty; trap : WINCH; until stty size | grep -v '^0 0'; do sleep 0.1; \
+                  done; echo ready; read line; exit 5";
     let mut run = agent.docker_on_terminal(&["run", "--rm", "-it", &image, "sh", "-c", script]);
     run.type_after("ready", b"\n");
     let run = run.finish();

@@ -13,6 +13,7 @@ use super::view::{CreatedContainer, MountKind};
 use super::{merge, name, validate};
 use crate::engine::{Engine, EngineError, image};
 use crate::image::Image;
+use crate::network::NetworkSpec;
 use crate::spec::{
     ContainerConfig, ContainerId, ContainerName, ContainerRef, ContainerState, HostConfig,
     LogConfig, MountSource, NetworkAttachment, NetworkMode,
@@ -194,6 +195,7 @@ impl Engine {
                 other => other,
             };
             let network = self.find_network(wanted)?;
+            check_addresses(&network, attachment)?;
             let membership = Membership {
                 network: network.id,
                 attachment: attachment.clone(),
@@ -237,4 +239,18 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Clients may not choose addresses of a subnet that they did not choose.
+pub(in crate::engine) fn check_addresses(
+    network: &NetworkSpec,
+    attachment: &NetworkAttachment,
+) -> Result<(), EngineError> {
+    let chosen = attachment.ipv4_address.is_some() || attachment.ipv6_address.is_some();
+    if chosen && network.is_predefined() {
+        return Err(EngineError::InvalidParameter(
+            "user specified IP address is supported on user defined networks only".to_owned(),
+        ));
+    }
+    Ok(())
 }

@@ -58,6 +58,7 @@ pub use view::{
 
 pub(crate) use attach::connect;
 pub(crate) use cell::{Container, Verb};
+pub(in crate::engine) use create::check_addresses;
 pub(crate) use endpoints::{clear_endpoints, network_error};
 pub(crate) use inspect::endpoint_view;
 pub(crate) use record::{Membership, Record, ResolvedMount};

@@ -169,11 +169,15 @@ impl Engine {
 pub(crate) fn launch_error(error: LaunchError) -> EngineError {
     match error {
         LaunchError::Start(failure) => {
-            let message = format!(
+            let mut message = format!(
                 "failed to create task for container: failed to create shim task: OCI runtime \
                  create failed: unable to start container process: {}",
                 failure.message
             );
+            // Clients before 23.0 know by these words alone that their exit code is 126.
+            if failure.exit_code == 126 && !message.contains("permission denied") {
+                message.push_str(": permission denied");
+            }
             if matches!(failure.exit_code, 126 | 127) {
                 EngineError::NotExecutable {
                     code: failure.exit_code,

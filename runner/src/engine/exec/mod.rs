@@ -95,6 +95,21 @@ impl Exec {
         *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = stage;
     }
 
+    /// The newest size that somebody asked for.
+    fn early_size(&self) -> Option<(u16, u16)> {
+        *self
+            .early_size
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_early_size(&self, size: (u16, u16)) {
+        *self
+            .early_size
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(size);
+    }
+
     /// True for the one caller that may start it.
     fn begin(&self) -> bool {
         let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
@@ -197,15 +212,11 @@ impl Engine {
 
     pub async fn resize_exec(&self, id: &str, rows: u16, columns: u16) -> Result<(), EngineError> {
         let exec = self.shared.execs.find(id)?;
+        // Noted before the stage is looked at: whoever starts it looks for a size that came
+        // meanwhile after it has set the stage, so that one of the two sees the other.
+        exec.set_early_size((rows, columns));
         match exec.stage() {
-            Stage::Created | Stage::Starting => {
-                let mut early = exec
-                    .early_size
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner);
-                *early = Some((rows, columns));
-                Ok(())
-            }
+            Stage::Created | Stage::Starting => Ok(()),
             Stage::Running { .. } => {
                 let container = self.find_container(&ContainerRef::new(exec.container.as_str()))?;
                 let shim = container.running_shim()?;

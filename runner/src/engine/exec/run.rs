@@ -1,6 +1,6 @@
 //! Making an exec's process and seeing it through to its end.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
@@ -178,12 +178,9 @@ impl Run {
         self.engine
             .exec_event(&self.container, "exec_start", &command, &exec.id);
         let record = self.container.record();
+        let early = exec.early_size();
         let started = async {
             let mut spec = Engine::exec_spec(&record, &exec.id, &exec.config, stdio)?;
-            let early = *exec
-                .early_size
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
             spec.console_size = early.or(self.console_size);
             self.shim.exec(spec).await.map_err(exec_error)
         }
@@ -191,6 +188,12 @@ impl Run {
         match started {
             Ok(process) => {
                 exec.set_stage(Stage::Running { pid: process.pid });
+                let late = exec.early_size().filter(|size| Some(*size) != early);
+                if let Some((rows, columns)) = late
+                    && let Err(error) = process.resize(rows, columns).await
+                {
+                    tracing::debug!(exec = %exec.id, %error, "a size that came during the start");
+                }
                 Ok(process)
             }
             Err(error) => {

@@ -1,7 +1,7 @@
 //! Putting an existing container on a network, and taking it off.
 
 use super::{DriverName, NetworkSpec};
-use crate::engine::container::{Membership, Record, Verb, network_error};
+use crate::engine::container::{Membership, Record, Verb, check_addresses, network_error};
 use crate::engine::{Engine, EngineError};
 use crate::network::Netns;
 use crate::spec::{ContainerRef, NetworkAttachment, NetworkMode};
@@ -47,6 +47,7 @@ impl Engine {
         if matches!(network.driver, DriverName::Host | DriverName::Null) {
             return refuse(format!("container cannot be connected to network {name}"));
         }
+        check_addresses(&network, &attachment)?;
         if record.networks.contains_key(&name) {
             return refuse(format!(
                 "endpoint with name {} already exists in network {name}",

@@ -29,6 +29,7 @@ mod registry_faults;
 mod registry_large_blob;
 mod replicas;
 mod scrub;
+mod search;
 mod second_agent;
 mod stdio;
 mod traces;

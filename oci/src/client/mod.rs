@@ -16,6 +16,7 @@ mod insecure;
 mod repository;
 mod request;
 mod scope;
+mod search;
 mod token;
 mod upload;
 
@@ -23,6 +24,7 @@ pub use credentials::{Credentials, Secret};
 pub use download::{BlobStream, Sink};
 pub use error::ClientError;
 pub use repository::{FetchedManifest, RemoteRepository};
+pub use search::SearchResult;
 pub use upload::BlobContent;
 
 use std::collections::{BTreeMap, HashMap};

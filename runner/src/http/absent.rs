@@ -40,10 +40,6 @@ pub(super) async fn prune_build_cache() -> Response {
     Json(json!({ "CachesDeleted": null, "SpaceReclaimed": 0 })).into_response()
 }
 
-pub(super) async fn search() -> ApiError {
-    ApiError::not_implemented("searching for images is not supported by this engine")
-}
-
 pub(super) async fn distribution() -> ApiError {
     ApiError::not_implemented("inspecting images in a registry is not supported by this engine")
 }

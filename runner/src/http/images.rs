@@ -16,7 +16,7 @@ use super::error::ApiError;
 use super::request::{Name, Query, RegistryAuthHeader, StreamBody, Version};
 use super::stream::{LineEnd, json_lines};
 use super::wire;
-use crate::engine::{Engine, ListImages, PullImage, PushImage};
+use crate::engine::{Engine, ListImages, PullImage, PushImage, SearchImages};
 
 pub(super) async fn list(
     State(engine): State<Engine>,
@@ -73,6 +73,29 @@ pub(super) async fn push(
     };
     let lines = engine.push_image(request).await?;
     Ok(json_lines(lines.map(progress_to_wire), LineEnd::CrLf))
+}
+
+pub(super) async fn search(
+    State(engine): State<Engine>,
+    RegistryAuthHeader(credentials): RegistryAuthHeader,
+    query: Query,
+) -> Result<Json<Vec<wire::SearchResult>>> {
+    let request = SearchImages {
+        term: query.text("term").to_owned(),
+        // The command line says 0 for "as many as usual".
+        limit: query.number("limit")?.filter(|limit| *limit != 0),
+        filters: query.filters()?,
+        credentials,
+    };
+    let found = engine.search_images(request).await?.into_iter();
+    let wire = found.map(|found| wire::SearchResult {
+        star_count: found.star_count,
+        is_official: found.is_official,
+        name: found.name,
+        is_automated: found.is_automated,
+        description: found.description,
+    });
+    Ok(Json(wire.collect()))
 }
 
 /// A colon after the last slash is a tag; one before it is a port.

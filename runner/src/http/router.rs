@@ -68,7 +68,7 @@ routes! {
     GET "/images/json" => images::list,
     POST "/images/create" => images::create,
     POST "/images/prune" => images::prune,
-    GET "/images/search" => absent::search,
+    GET "/images/search" => images::search,
     GET "/images/get" => archives::save_all,
     POST "/images/load" => archives::load,
     GET "/images/{name}/get" => archives::save_one,

@@ -1,5 +1,6 @@
 //! Table `repositories`: the names under which everything else hangs.
 
+use bytes::Bytes;
 use hythe_oci::RepositoryName;
 use sqlx::AnyConnection;
 use sqlx::Row as _;
@@ -14,6 +15,44 @@ impl Database {
             .fetch_optional(&self.readers)
             .await?;
         Ok(row.is_some())
+    }
+
+    /// Up to `limit` repositories, after the first `offset`, whose name holds
+    /// `part`: the one of that very name first, then the shortest. With each
+    /// the manifest of its tag `latest`, else of the tag that moved last, if
+    /// that has no more than `manifest_bytes`.
+    pub(crate) async fn search_repositories(
+        &self,
+        part: &str,
+        (limit, offset): (u32, u32),
+        manifest_bytes: u32,
+    ) -> Result<Vec<(RepositoryName, Option<Bytes>)>, DbError> {
+        let rows = sqlx::query(
+            "SELECT name,
+               (SELECT m.content FROM tags t
+                JOIN manifests m ON m.repository_id = t.repository_id AND m.digest = t.digest
+                WHERE t.repository_id = r.id AND m.size_bytes <= $5
+                ORDER BY CASE t.name WHEN 'latest' THEN 0 ELSE 1 END, t.updated_at DESC
+                LIMIT 1) AS content
+             FROM repositories r
+             WHERE name LIKE $1 ESCAPE '!'
+               AND EXISTS (SELECT 1 FROM manifests m WHERE m.repository_id = r.id)
+             ORDER BY CASE name WHEN $2 THEN 0 ELSE 1 END, length(name), name
+             LIMIT $3 OFFSET $4",
+        )
+        .bind(format!("%{}%", literal(part)))
+        .bind(part)
+        .bind(i64::from(limit))
+        .bind(i64::from(offset))
+        .bind(i64::from(manifest_bytes))
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let content: Option<Vec<u8>> = row.try_get("content")?;
+                Ok((parsed(row, "name")?, content.map(Bytes::from)))
+            })
+            .collect()
     }
 
     /// Up to `limit` names after `last`, in byte order, of repositories that
@@ -34,6 +73,18 @@ impl Database {
         .await?;
         rows.iter().map(|row| parsed(row, "name")).collect()
     }
+}
+
+/// A text as a pattern of LIKE that means just that text.
+fn literal(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(c);
+    }
+    pattern
 }
 
 /// The repository's id, creating its row when this is the first push to it.

@@ -154,6 +154,8 @@ fn path_of(route: &Route) -> String {
         Route::ListTags(name) => format!("/v2/{name}/tags/list"),
         Route::ListReferrers(name, digest) => format!("/v2/{name}/referrers/{digest}"),
         Route::ListRepositories => "/v2/_catalog".to_owned(),
+        Route::SearchPing => "/v1/_ping".to_owned(),
+        Route::Search => "/v1/search".to_owned(),
         Route::Health => "/healthz".to_owned(),
         Route::Ready => "/readyz".to_owned(),
         Route::Metrics => "/metrics".to_owned(),

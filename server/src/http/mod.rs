@@ -18,6 +18,7 @@ mod query;
 mod range;
 mod route;
 mod router;
+mod search;
 mod serve;
 #[cfg(test)]
 mod tests;

@@ -45,6 +45,10 @@ pub(crate) enum Route {
     ListReferrers(RepositoryName, Digest),
     /// Not in the specification; every registry has it.
     ListRepositories,
+    /// Not in the specification: what docker and podman ask before a search.
+    SearchPing,
+    /// Not in the specification: search, as docker and podman call it.
+    Search,
     /// Whether the process lives.
     Health,
     /// Whether it can do its work.
@@ -78,6 +82,8 @@ impl Route {
             "/v2/_catalog" => {
                 return read_only(method, Self::ListRepositories, Self::ListRepositories);
             }
+            "/v1/_ping" => return read_only(method, Self::SearchPing, Self::SearchPing),
+            "/v1/search" => return read_only(method, Self::Search, Self::Search),
             "/healthz" => return read_only(method, Self::Health, Self::Health),
             "/readyz" => return read_only(method, Self::Ready, Self::Ready),
             "/metrics" => return read_only(method, Self::Metrics, Self::Metrics),
@@ -121,6 +127,8 @@ impl Route {
             Self::ListTags(..) => "list_tags",
             Self::ListReferrers(..) => "list_referrers",
             Self::ListRepositories => "list_repositories",
+            Self::SearchPing => "search_ping",
+            Self::Search => "search",
             Self::Health => "health",
             Self::Ready => "ready",
             Self::Metrics => "metrics",
@@ -244,6 +252,8 @@ pub(super) mod tests {
             | Route::CancelUpload(..)
             | Route::ListTags(..)
             | Route::ListReferrers(..)
+            | Route::SearchPing
+            | Route::Search
             | Route::ListRepositories
             | Route::Health
             | Route::Ready
@@ -252,7 +262,7 @@ pub(super) mod tests {
         known(&Route::Ping);
         "ping get_blob head_blob delete_blob get_manifest head_manifest put_manifest \
          delete_manifest start_upload upload_status append_chunk complete_upload cancel_upload \
-         list_tags list_referrers list_repositories health ready metrics"
+         list_tags list_referrers list_repositories search_ping search health ready metrics"
             .split_whitespace()
             .collect()
     }
@@ -263,11 +273,13 @@ pub(super) mod tests {
     }
 
     /// Method, path, the route's name, the repository's name in it.
-    const ROUTES: [(&str, &str, &str, &str); 36] = [
+    const ROUTES: [(&str, &str, &str, &str); 38] = [
         ("GET", "/v2/", "ping", ""),
         ("GET", "/v2", "ping", ""),
         ("HEAD", "/v2/", "ping", ""),
         ("GET", "/v2/_catalog", "list_repositories", ""),
+        ("GET", "/v1/_ping", "search_ping", ""),
+        ("GET", "/v1/search", "search", ""),
         ("GET", "/healthz", "health", ""),
         ("GET", "/readyz", "ready", ""),
         ("GET", "/metrics", "metrics", ""),
@@ -374,7 +386,7 @@ pub(super) mod tests {
     fn what_is_wrong_is_said() {
         for (method, path, expected) in [
             ("GET", "/", "NotFound"),
-            ("GET", "/v1/_ping", "NotFound"),
+            ("GET", "/v1/images", "NotFound"),
             ("GET", "/v2/a", "NotFound"),
             ("GET", "/v2/a/tags", "NotFound"),
             ("GET", "/v2//tags/list", "InvalidName"),

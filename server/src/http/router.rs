@@ -15,7 +15,7 @@ use super::answer::API_VERSION;
 use super::error::ApiError;
 use super::metrics::Observed;
 use super::route::Route;
-use super::{Api, blobs, health, listings, manifests, uploads};
+use super::{Api, blobs, health, listings, manifests, search, uploads};
 
 /// The whole service. One handler takes every request: where a repository's
 /// name ends in a path is decided by [`Route::parse`].
@@ -82,6 +82,8 @@ async fn dispatch(
             listings::referrers(api, &name, &digest, &request).await
         }
         Route::ListRepositories => listings::repositories(api, &request).await,
+        Route::SearchPing => Ok(search::ping()),
+        Route::Search => search::search(api, &request).await,
         Route::Health => Ok(health::health()),
         Route::Ready => health::ready(api).await,
         Route::Metrics => Ok(health::metrics()),

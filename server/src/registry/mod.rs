@@ -14,6 +14,7 @@ mod manifest;
 mod referrers;
 mod replica;
 mod scrub;
+mod search;
 #[cfg(test)]
 mod tests;
 mod upload;
@@ -31,6 +32,7 @@ pub(crate) use referrers::Referrer;
 pub(crate) use replica::Replica;
 pub use scrub::{BadBlob, Remedy, Scrubbed};
 pub(crate) use scrub::{Scrubber, Turn};
+pub(crate) use search::Found;
 pub(crate) use upload::{Chunk, UploadId, UploadSession};
 
 use crate::blob_store::BlobStore;

@@ -4,9 +4,11 @@
 //! containers and tars into images, and images into tars.
 
 mod archives;
+mod search;
 pub(in crate::engine) mod transfer;
 mod view;
 
+pub use search::SearchImages;
 pub use view::{
     CommitContainer, HistoryView, ImageRemoval, ImageView, ImportImage, ListImages, Progress,
     ProgressStream, PrunedImages, PullImage, PushImage, Pushed, RegistryAuth, TransferResult,

@@ -87,3 +87,13 @@ pub(crate) struct PrunedImages {
     pub(crate) images_deleted: Option<Vec<Removed>>,
     pub(crate) space_reclaimed: u64,
 }
+
+/// One line of a search.
+#[derive(Debug, Serialize)]
+pub(crate) struct SearchResult {
+    pub(crate) star_count: i64,
+    pub(crate) is_official: bool,
+    pub(crate) name: String,
+    pub(crate) is_automated: bool,
+    pub(crate) description: String,
+}

@@ -9,6 +9,7 @@ use super::{Answer, TestApp, image, index};
 pub(super) async fn suite(app: &TestApp) {
     tags(app).await;
     repositories(app).await;
+    search(app).await;
     referrers(app).await;
     referrers_of_nothing(app).await;
     referrers_from_a_fallback_tag(app).await;
@@ -197,4 +198,44 @@ async fn referrers_in_pages(app: &TestApp) {
     .await;
     assert!(pages.len() > 1);
     assert_eq!(pages.concat(), pushed);
+}
+
+async fn search(app: &TestApp) {
+    for name in ["wanted", "team/wanted-cache", "team/other", "a/wanted"] {
+        app.push_image(name, "1", b"layer").await;
+    }
+    let described = json!({
+        "annotations": {"org.opencontainers.image.description": "what it is"},
+    });
+    let layer = app.push_blob("wanted", b"layer").await;
+    let config = app.push_blob("wanted", b"{}").await;
+    let manifest = image(&config, 2, &layer, 5, &described);
+    app.push_manifest("wanted", "latest", &manifest).await;
+    let names = |answer: &Answer| -> Vec<String> {
+        let results = answer.json()["results"].as_array().unwrap().clone();
+        let names = results.iter().map(|found| found["name"].as_str().unwrap());
+        names.map(str::to_owned).collect()
+    };
+    for (query, expected) in [
+        ("q=wanted", &["wanted", "a/wanted", "team/wanted-cache"][..]),
+        ("q=WANTED&n=1", &["wanted"]),
+        ("q=wanted&n=1&page=2", &["a/wanted"]),
+        ("q=wanted&page=9", &[]),
+        // What means something in a pattern of SQL is only itself.
+        ("q=wan%25d", &[]),
+        ("q=want_d", &[]),
+        ("q=!", &[]),
+        ("q='", &[]),
+    ] {
+        let answer = app.get(&format!("/v1/search?{query}")).await;
+        answer.is(StatusCode::OK);
+        assert_eq!(names(&answer), expected, "{query}");
+    }
+    let found = app.get("/v1/search?q=wanted&n=1").await.json();
+    assert_eq!(found["results"][0]["description"], "what it is");
+    assert_eq!(found["num_results"], 1);
+    app.get("/v1/search?q=x&n=many")
+        .await
+        .is(StatusCode::BAD_REQUEST);
+    app.get("/v1/_ping").await.is(StatusCode::OK);
 }

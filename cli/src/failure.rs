@@ -50,7 +50,7 @@ impl Failure {
         self.code
     }
 
-    /// Writes `hythe: error: cause` and gives the process's exit code.
+    /// Writes the error and gives the process's exit code.
     pub(crate) fn report(self) -> ExitCode {
         let Some(error) = self.error else {
             return ExitCode::from(self.code);
@@ -63,10 +63,17 @@ impl Failure {
     }
 }
 
-/// Writes one error with its causes to standard error.
+/// Writes one error with its causes to standard error. What the agent said stands as docker's
+/// command line prints it; what we say ourselves has our name in front.
 pub(crate) fn say(error: &anyhow::Error) {
+    let text = format!("{error:#}");
+    let name = if text.starts_with("Error") {
+        ""
+    } else {
+        "hythe: "
+    };
     // When standard error is gone there is nobody left to tell.
-    _ = writeln!(std::io::stderr().lock(), "hythe: {error:#}");
+    _ = writeln!(std::io::stderr().lock(), "{name}{text}");
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

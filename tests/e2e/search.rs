@@ -69,6 +69,38 @@ fn docker_search_finds_images_of_our_registry() {
 }
 
 #[test]
+fn every_tag_of_a_repository_is_pulled() {
+    let host = Host::new();
+    let server = Server::start(&host);
+    for tag in ["redis:6", "redis:7", "redis:latest"] {
+        push(&host, &server, &hythe_tests::busybox(), tag);
+    }
+    let name = format!("{}/redis", server.address());
+    for ours in [false, true] {
+        let agent = Agent::start(&host);
+        let words = ["pull", "-a", &name];
+        let mut pull = if ours {
+            agent.hythe(&words)
+        } else {
+            agent.docker(&words)
+        };
+        pull.finish().ok();
+        let mut tags = agent
+            .docker(&["images", "--format", "{{.Tag}}", &name])
+            .finish()
+            .ok()
+            .lines();
+        tags.sort();
+        assert_eq!(tags, ["6", "7", "latest"]);
+        let nosuch = format!("{}/nosuch", server.address());
+        agent
+            .docker(&["pull", "-a", &nosuch])
+            .finish()
+            .fails_with(1);
+    }
+}
+
+#[test]
 fn a_term_without_a_host_means_the_default_registry() {
     let host = Host::new();
     let server = Server::start(&host);

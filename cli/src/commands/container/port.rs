@@ -61,10 +61,10 @@ pub(super) async fn run(api: &Api, arguments: &PortArguments) -> Outcome {
         }
     }
     if text.is_empty()
-        && let Some(wanted) = wanted
+        && let Some(wanted) = &arguments.port
     {
         return Err(anyhow::anyhow!(
-            "no public port '{wanted}' published for {}",
+            "Error: No public port '{wanted}' published for {}",
             arguments.container
         )
         .into());

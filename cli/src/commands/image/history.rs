@@ -11,6 +11,9 @@ use crate::output;
 
 const TABLE: &str = "{{.ID}}\t{{.CreatedSince}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}";
 
+/// With dates and bytes as they are.
+const EXACT_TABLE: &str = "{{.ID}}\t{{.CreatedAt}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}";
+
 const FIELDS: &[Field] = &[
     ("ID", "IMAGE"),
     ("CreatedSince", "CREATED"),
@@ -56,7 +59,8 @@ pub(super) async fn run(api: &Api, arguments: &HistoryArguments) -> Outcome {
         None | Some("table") if arguments.quiet => Some("{{.ID}}"),
         format => format,
     };
-    let listing = Listing::parse(format, TABLE)?;
+    let table = if arguments.human { TABLE } else { EXACT_TABLE };
+    let listing = Listing::parse(format, table)?;
     let call = Call::get(format!("/images/{}/history", segment(&arguments.image)));
     let layers: Vec<Layer> = api.json(call).await?;
     let now = Timestamp::now();

@@ -28,6 +28,9 @@ pub(crate) struct SearchArguments {
     /// Show only images that match, such as stars=3 or is-official=true
     #[arg(long, short, value_name = "KEY=VALUE", value_parser = values::parse_filter)]
     filter: Vec<(String, String)>,
+    /// Show only automated builds
+    #[arg(long, hide = true)]
+    automated: bool,
     /// table, json, a Go template, or `table TEMPLATE`
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
@@ -61,10 +64,14 @@ pub(super) async fn run(api: &Api, arguments: &SearchArguments) -> Outcome {
         Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,
         _ => "",
     };
+    let mut filters = arguments.filter.clone();
+    if arguments.automated {
+        filters.push(("is-automated".to_owned(), "true".to_owned()));
+    }
     let call = Call::get("/images/search")
         .query("term", &arguments.term)
         .query_option("limit", arguments.limit)
-        .filters(&Filters::new(&arguments.filter))
+        .filters(&Filters::new(&filters))
         .header("x-registry-auth", credentials::header_for(host)?);
     let found: Vec<Found> = api.json(call).await?;
     let rows = found.iter().map(|found| row(found, arguments.no_trunc));

@@ -35,7 +35,7 @@ pub(super) async fn run(api: &Api, arguments: &VersionArguments) -> Outcome {
     };
     let text = match &template {
         Some(template) => {
-            let data = json!({"Client": client, "Server": server});
+            let data = json!({"Client": client, "Server": with_templates_names(server)});
             template.render(&template_data(&data))? + "\n"
         }
         None => overview(&client, &server),
@@ -48,6 +48,14 @@ pub(super) async fn run(api: &Api, arguments: &VersionArguments) -> Outcome {
             Err(Failure::silent(1))
         }
     }
+}
+
+/// docker's templates spell some fields in another way than its API.
+fn with_templates_names(mut server: Value) -> Value {
+    if let Some(value) = server.get("ApiVersion").cloned() {
+        server["APIVersion"] = value;
+    }
+    server
 }
 
 fn overview(client: &Value, server: &Value) -> String {

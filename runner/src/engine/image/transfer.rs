@@ -8,7 +8,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     Progress, ProgressStream, PullImage, PushImage, Pushed, RegistryAuth, TransferResult,
-    image_error,
+    image_error, registry_error,
 };
 use crate::engine::{Engine, EngineError};
 use crate::image::{self, LayerProgress, ProgressSender, PullRequest};
@@ -52,17 +52,48 @@ impl Engine {
             })?),
         };
         let pull = PullRequest {
-            reference: reference.clone(),
+            reference,
             platform,
             credentials: request.credentials.into(),
         };
         let engine = self.clone();
         let (lines, receiver) = mpsc::channel(64);
-        let task = tokio::spawn(async move { engine.pull(pull, reference, lines).await });
+        // Without a tag docker means every tag there is; its command line says `latest` itself.
+        let task = tokio::spawn(async move {
+            if names_repository(&name) {
+                engine.pull_all(pull, &lines).await;
+            } else {
+                engine.pull(pull, &lines).await;
+            }
+        });
         told(receiver, AbortOnDropHandle::new(task)).await
     }
 
-    async fn pull(&self, pull: PullRequest, reference: ImageReference, lines: mpsc::Sender<Line>) {
+    /// Every tag of the repository, one after the other, until one fails.
+    async fn pull_all(&self, pull: PullRequest, lines: &mpsc::Sender<Line>) {
+        let client = &self.shared.registry_client;
+        let repository = client.repository(&pull.reference, pull.credentials.clone());
+        let tags = match repository.list_tags().await {
+            Ok(tags) => tags,
+            Err(error) => return drop(lines.send(Err(registry_error(&error))).await),
+        };
+        for tag in tags {
+            let one = PullRequest {
+                reference: ImageReference {
+                    tag: Some(tag),
+                    ..pull.reference.clone()
+                },
+                ..pull.clone()
+            };
+            if !self.pull(one, lines).await {
+                return;
+            }
+        }
+    }
+
+    /// False when it failed, which has been told.
+    async fn pull(&self, pull: PullRequest, lines: &mpsc::Sender<Line>) -> bool {
+        let reference = pull.reference.clone();
         let (sender, progress) = ProgressSender::channel();
         let title = Progress {
             id: Some(reference.reference().to_string()),
@@ -72,8 +103,9 @@ impl Engine {
         let images = self.shared.images.clone();
         let (pulled, ()) = tokio::join!(
             images.pull(pull, sender),
-            forward(progress, &lines, Some(title))
+            forward(progress, lines, Some(title))
         );
+        let succeeded = pulled.is_ok();
         let last = match pulled {
             Err(error) => vec![Err(image_error(error))],
             Ok(pulled) => {
@@ -94,6 +126,7 @@ impl Engine {
             // A caller that has gone needs no answer.
             drop(lines.send(line).await);
         }
+        succeeded
     }
 
     /// Like [`Self::pull_image`], in the other direction.
@@ -201,6 +234,12 @@ fn joined(name: &str, tag: Option<&str>) -> String {
         Some(digest) if digest.contains(':') => format!("{name}@{digest}"),
         Some(tag) => format!("{name}:{tag}"),
     }
+}
+
+/// Whether a name has neither a tag nor a digest.
+fn names_repository(name: &str) -> bool {
+    let last = name.rsplit('/').next().unwrap_or(name);
+    !last.contains([':', '@'])
 }
 
 fn text(status: String) -> Progress {
@@ -312,6 +351,18 @@ mod tests {
         assert_eq!(joined("a/b", Some("")), "a/b");
         assert_eq!(joined("a/b", Some("1")), "a/b:1");
         assert_eq!(joined("a/b", Some("sha256:0")), "a/b@sha256:0");
+    }
+
+    #[test]
+    fn a_port_is_no_tag() {
+        for (name, expected) in [
+            ("a", true),
+            ("h:5000/a", true),
+            ("a:1", false),
+            ("a@sha256:0", false),
+        ] {
+            assert_eq!(names_repository(name), expected, "{name}");
+        }
     }
 
     #[test]

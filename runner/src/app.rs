@@ -37,21 +37,22 @@ pub async fn run(
     ready: impl FnOnce(Ready) + Send,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), RunError> {
-    if config.api.tcp.is_some() {
-        return Err(RunError::Unsupported("tcp"));
-    }
     if config.containers.userns_remap.is_some() {
         return Err(RunError::Unsupported("userns-remap"));
     }
-    // The socket first: a second agent with the same one must not touch anything.
+    // Both sockets first: a second agent with the same ones must not touch anything.
+    let tls = match &config.api.tcp {
+        Some(tcp) => Some(http::TlsListener::bind(tcp).await?),
+        None => None,
+    };
     let listener = http::listen(&config.api.socket, config.api.group.as_deref())?;
     let socket = config.api.socket.clone();
     let engine = Engine::open(settings(config)).await?;
     ready(Ready {
         socket: socket.clone(),
-        tcp: None,
+        tcp: tls.as_ref().map(http::TlsListener::address),
     });
-    http::serve(listener, engine.clone(), shutdown).await;
+    http::serve(listener, tls, engine.clone(), shutdown).await;
     engine.close();
     // A socket that nobody listens on looks like an agent that hangs.
     if let Err(error) = std::fs::remove_file(&socket) {

@@ -32,6 +32,7 @@ mod scrub;
 mod search;
 mod second_agent;
 mod stdio;
+mod tcp;
 mod traces;
 mod volumes;
 mod volumes_and_ports;

@@ -1,8 +1,9 @@
-//! The socket the API is served on. Whoever can write to it is root on this machine, so that at
+//! The unix socket the API is served on. Whoever can write to it is root on this machine, so that at
 //! no moment may it be open to more than root and the group that was named.
 
 use std::fs::{self, File, Permissions};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _, chown};
 use std::os::unix::net::UnixStream;
@@ -24,6 +25,14 @@ pub enum ListenError {
     NotASocket(PathBuf),
     #[error("there is no group {0:?}")]
     NoSuchGroup(String),
+    #[error("cannot listen on {address}")]
+    Tcp {
+        address: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{path}: {reason}")]
+    Certificate { path: PathBuf, reason: String },
     #[error("cannot listen on {path}")]
     Io {
         path: PathBuf,

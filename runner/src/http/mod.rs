@@ -1,7 +1,8 @@
-//! The Docker Engine API: HTTP on a unix socket above, [`crate::engine::Engine`] below.
+//! The Docker Engine API: HTTP on a unix socket, and on TCP for those with a certificate, above, [`crate::engine::Engine`] below.
 //!
 //! ```text
-//! listen, serve   connections; the version comes off the path (target)
+//! listen, tls     sockets that clients connect to
+//! serve           connections; the version comes off the path (target)
 //! router          every route on one screen
 //! <noun>          handlers: read the request, call the engine, make the answer
 //! request/        query, JSON and credentials, read as Docker's server reads them
@@ -32,11 +33,13 @@ mod serve;
 mod stream;
 mod system;
 mod target;
+mod tls;
 mod volumes;
 mod wire;
 
 pub use listen::{ListenError, listen};
 pub use serve::serve;
+pub use tls::TlsListener;
 
 /// What a handler answers with.
 type Result<T, E = error::ApiError> = std::result::Result<T, E>;

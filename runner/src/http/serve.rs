@@ -16,15 +16,16 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use super::error::ApiError;
 use super::router::router;
-use super::stream::{Hijack, PeerClosed};
+use super::stream::{Connection, Hijack};
 use super::target::{ApiVersion, fold_image_name, split_version};
+use super::tls::TlsListener;
 use crate::engine::Engine;
 
 /// More headers than any client sends.
@@ -36,27 +37,27 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long answers that are under way may take once the agent is to stop.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// Answers the API on `listener` until `shutdown` resolves. Requests under way then get a moment
-/// to finish; streams are cut.
-pub async fn serve(listener: UnixListener, engine: Engine, shutdown: impl Future<Output = ()>) {
-    serve_router(listener, router(engine), shutdown).await;
+/// Answers the API on the listeners until `shutdown` resolves. Requests under way then get a
+/// moment to finish; streams are cut.
+pub async fn serve(
+    listener: UnixListener,
+    tls: Option<TlsListener>,
+    engine: Engine,
+    shutdown: impl Future<Output = ()>,
+) {
+    serve_router(listener, tls, router(engine), shutdown).await;
 }
 
-async fn serve_router(listener: UnixListener, router: Router, shutdown: impl Future<Output = ()>) {
+async fn serve_router(
+    listener: UnixListener,
+    tls: Option<TlsListener>,
+    router: Router,
+    shutdown: impl Future<Output = ()>,
+) {
     let connections = TaskTracker::new();
-    let accept = async {
-        loop {
-            match listener.accept().await {
-                Ok((stream, _)) => drop(connections.spawn(connection(stream, router.clone()))),
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
-    };
     tokio::select! {
-        () = accept => {}
+        () = accept(&listener, &router, &connections) => {}
+        () = accept_tls(tls.as_ref(), &router, &connections) => {}
         () = shutdown => {}
     }
     connections.close();
@@ -71,8 +72,42 @@ async fn serve_router(listener: UnixListener, router: Router, shutdown: impl Fut
     }
 }
 
-async fn connection(stream: UnixStream, router: Router) {
-    let closed = match PeerClosed::watch(&stream) {
+async fn accept(listener: &UnixListener, router: &Router, connections: &TaskTracker) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => drop(connections.spawn(connection(stream, router.clone()))),
+            Err(error) => pause_after(&error).await,
+        }
+    }
+}
+
+/// Never returns without a listener: then there is nobody to wait for.
+async fn accept_tls(listener: Option<&TlsListener>, router: &Router, connections: &TaskTracker) {
+    let Some(listener) = listener else {
+        return std::future::pending().await;
+    };
+    loop {
+        match listener.accept().await {
+            Ok(knock) => {
+                let router = router.clone();
+                drop(connections.spawn(async move {
+                    if let Some(stream) = knock.let_in().await {
+                        connection(stream, router).await;
+                    }
+                }));
+            }
+            Err(error) => pause_after(&error).await,
+        }
+    }
+}
+
+async fn pause_after(error: &std::io::Error) {
+    tracing::warn!(%error, "cannot accept a connection");
+    tokio::time::sleep(ACCEPT_PAUSE).await;
+}
+
+async fn connection<C: Connection>(stream: C, router: Router) {
+    let closed = match stream.watch() {
         Ok(closed) => closed,
         Err(error) => {
             tracing::warn!(%error, "cannot watch a connection");
@@ -83,8 +118,8 @@ async fn connection(stream: UnixStream, router: Router) {
     let service = service_fn(move |request| answer(router.clone(), hijacks.clone(), request));
     let mut connection = http1::Builder::new()
         // A client that shuts down its writing side still wants its answer; one that is gone is
-        // found out by `closed`.
-        .half_close(true)
+        // found out by `closed`. Where the two look the same, it is gone.
+        .half_close(C::TELLS_HALF_CLOSE)
         .max_headers(MAX_HEADERS)
         .max_header_size(MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service);
@@ -189,6 +224,7 @@ mod tests {
     use axum::routing::{get, post};
     use futures_util::{StreamExt as _, stream};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::UnixStream;
     use tokio::sync::Semaphore;
 
     use super::*;
@@ -207,7 +243,7 @@ mod tests {
             let directory = tempfile::tempdir().unwrap();
             let listener = UnixListener::bind(directory.path().join("s")).unwrap();
             let forever = std::future::pending();
-            let task = tokio::spawn(serve_router(listener, router, forever));
+            let task = tokio::spawn(serve_router(listener, None, router, forever));
             Self { directory, task }
         }
 

@@ -14,7 +14,6 @@
 //! side and still reads; the container's output ending ends the connection.
 
 use std::io;
-use std::os::fd::AsFd as _;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -27,10 +26,9 @@ use futures_util::StreamExt as _;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, UPGRADE};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
-use tokio::io::{AsyncBufRead, AsyncWriteExt as _, BufReader, Interest};
-use tokio::net::UnixStream;
-use tokio::net::unix::OwnedWriteHalf;
+use tokio::io::{AsyncBufRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 
+use super::connection::Connection;
 use super::frame::{header, piece_or_error, stream_media_type};
 use crate::engine::{Attached, InputSink, OutputStream};
 use crate::http::target::ApiVersion;
@@ -109,7 +107,7 @@ impl Hijack {
 
     /// Writes the head, then carries bytes both ways until the output ends or the client is
     /// gone. `early` is what the client sent after its request.
-    pub(crate) async fn run(self, stream: UnixStream, early: Bytes) {
+    pub(crate) async fn run(self, stream: impl Connection, early: Bytes) {
         if let Err(error) = carry(stream, early, &self.head, self.attached).await {
             // The client went away in the middle: nobody is left to be told.
             tracing::debug!(%error, "hijacked connection ended");
@@ -118,14 +116,15 @@ impl Hijack {
 }
 
 async fn carry(
-    stream: UnixStream,
+    stream: impl Connection,
     early: Bytes,
     head: &[u8],
     attached: Attached,
 ) -> io::Result<()> {
-    let closed = PeerClosed::watch(&stream)?;
-    let (reader, mut writer) = stream.into_split();
+    let closed = stream.watch()?;
+    let (reader, mut writer) = tokio::io::split(stream);
     writer.write_all(head).await?;
+    writer.flush().await?;
 
     let source = tokio::io::AsyncReadExt::chain(io::Cursor::new(early), reader);
     let source = BufReader::with_capacity(INPUT_BUFFER_BYTES, source);
@@ -135,13 +134,18 @@ async fn carry(
     loop {
         tokio::select! {
             result = &mut output => { result?; break }
-            () = &mut input, if input_open => input_open = false,
+            there = &mut input, if input_open => {
+                if !there {
+                    return Ok(());
+                }
+                input_open = false;
+            }
             () = closed.wait() => return Ok(()),
         }
     }
     if input_open {
         tokio::select! {
-            () = input => {}
+            _there = input => {}
             () = closed.wait() => {}
             () = tokio::time::sleep(LINGER) => {}
         }
@@ -150,8 +154,9 @@ async fn carry(
 }
 
 /// The client's bytes to stdin; its end of file closes stdin. A container that reads no more
-/// leaves the rest to be thrown away, so that the client is not stuck in a write.
-async fn feed(mut source: impl AsyncBufRead + Unpin, input: Option<InputSink>) {
+/// leaves the rest to be thrown away, so that the client is not stuck in a write. False means
+/// that the client broke off: it reads no more either.
+async fn feed(mut source: impl AsyncBufRead + Unpin, input: Option<InputSink>) -> bool {
     if let Some(mut sink) = input {
         let copied = tokio::io::copy_buf(&mut source, &mut sink).await;
         let finished = match copied {
@@ -162,14 +167,19 @@ async fn feed(mut source: impl AsyncBufRead + Unpin, input: Option<InputSink>) {
             tracing::debug!(%error, "stdin of the container takes no more");
         }
     }
-    // An error here is the client going away, which ends the connection by other means.
-    if let Err(error) = tokio::io::copy_buf(&mut source, &mut tokio::io::sink()).await {
-        tracing::debug!(%error, "client takes no more");
+    let rest = tokio::io::copy_buf(&mut source, &mut tokio::io::sink()).await;
+    if let Err(error) = &rest {
+        tracing::debug!(%error, "client broke off");
     }
+    rest.is_ok()
 }
 
 /// Output to the client, then its end; the next piece is asked for when this one is sent.
-async fn send(mut writer: OwnedWriteHalf, mut output: OutputStream, tty: bool) -> io::Result<()> {
+async fn send(
+    mut writer: impl AsyncWrite + Unpin,
+    mut output: OutputStream,
+    tty: bool,
+) -> io::Result<()> {
     while let Some(piece) = output.next().await {
         let (stream, payload) = piece_or_error(piece);
         if tty {
@@ -179,6 +189,8 @@ async fn send(mut writer: OwnedWriteHalf, mut output: OutputStream, tty: bool) -
             let mut frame = Buf::chain(header.as_slice(), payload);
             writer.write_all_buf(&mut frame).await?;
         }
+        // TLS may hold back a record that the socket did not take at once.
+        writer.flush().await?;
     }
     writer.shutdown().await
 }
@@ -203,37 +215,11 @@ fn head(answer: &Response) -> Vec<u8> {
     head
 }
 
-/// Tells when a client has closed its socket altogether, not just its writing side. Reading
-/// cannot tell the two apart, and an idle output would never notice.
-#[derive(Debug)]
-pub(crate) struct PeerClosed(UnixStream);
-
-impl PeerClosed {
-    /// Watches through a descriptor of its own, so that readiness seen here is not taken away
-    /// from whoever writes to the stream.
-    pub(crate) fn watch(stream: &UnixStream) -> io::Result<Self> {
-        let descriptor = stream.as_fd().try_clone_to_owned()?;
-        UnixStream::from_std(std::os::unix::net::UnixStream::from(descriptor)).map(Self)
-    }
-
-    pub(crate) async fn wait(&self) {
-        // An error means the runtime is shutting down: the connection ends either way.
-        while let Ok(ready) = self.0.ready(Interest::WRITABLE).await {
-            if ready.is_write_closed() {
-                return;
-            }
-            // "Would block" makes tokio wait for the next change instead of telling this one
-            // again and again.
-            let blocked = || Err(io::ErrorKind::WouldBlock.into());
-            let (Ok(()) | Err(_)) = self.0.try_io(Interest::WRITABLE, blocked);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use futures_util::TryStreamExt as _;
     use tokio::io::AsyncReadExt as _;
+    use tokio::net::UnixStream;
     use tokio_util::io::ReaderStream;
 
     use super::*;

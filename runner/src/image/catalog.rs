@@ -80,9 +80,14 @@ impl Catalog {
 
     /// Whether some other image was made on it here.
     pub(super) fn has_children(&self, id: &ImageId) -> bool {
+        self.parents().any(|parent| parent == id)
+    }
+
+    /// Every image that another one was made on here, once for each.
+    pub(super) fn parents(&self) -> impl Iterator<Item = &ImageId> {
         self.images
-            .keys()
-            .any(|other| self.parent(other) == Some(id))
+            .values()
+            .filter_map(|record| record.built.as_ref()?.parent.as_ref())
     }
 
     /// Blobs that images need, manifests included.

@@ -1,5 +1,6 @@
 //! Looking at images: which there are, what a text means, how one was built.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -56,9 +57,10 @@ impl ImageStore {
     /// All images, newest first.
     pub fn list(&self) -> Result<Vec<Image>, ImageError> {
         let catalog = self.0.catalog.current();
+        let parents: HashSet<&ImageId> = catalog.parents().collect();
         let images = catalog.images.iter();
         let mut images: Vec<_> = images
-            .map(|(id, record)| self.image(&catalog, id, record))
+            .map(|(id, record)| self.image(&catalog, (id, record), parents.contains(id)))
             .collect::<Result<_, _>>()?;
         images.sort_by(|a, b| (b.config.created, &b.id).cmp(&(a.config.created, &a.id)));
         Ok(images)
@@ -68,7 +70,7 @@ impl ImageStore {
     pub fn get(&self, id: &ImageId) -> Result<Image, ImageError> {
         let catalog = self.0.catalog.current();
         match catalog.images.get(id) {
-            Some(record) => self.image(&catalog, id, record),
+            Some(record) => self.image(&catalog, (id, record), catalog.has_children(id)),
             None => Err(ImageError::NotFound(id.to_string())),
         }
     }
@@ -168,8 +170,8 @@ impl ImageStore {
     fn image(
         &self,
         catalog: &Catalog,
-        id: &ImageId,
-        record: &ImageRecord,
+        (id, record): (&ImageId, &ImageRecord),
+        has_children: bool,
     ) -> Result<Image, ImageError> {
         let names = catalog.names_of(id);
         let (digests, tags) = names.into_iter().partition(|name| name.digest.is_some());
@@ -187,7 +189,7 @@ impl ImageStore {
             config: self.0.catalog.config(id)?,
             tagged_at: record.tagged_at,
             parent: catalog.parent(id).cloned(),
-            has_children: catalog.has_children(id),
+            has_children,
         })
     }
 }

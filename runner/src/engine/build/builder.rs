@@ -150,13 +150,6 @@ impl Builder {
             }
             instruction => self.make(instruction, &step.text).await,
         }
-        .map_err(|error| match error {
-            // Where it went wrong is told by the step's own line.
-            EngineError::InvalidParameter(text) if !text.starts_with("dockerfile") => {
-                EngineError::InvalidParameter(text)
-            }
-            other => other,
-        })
     }
 
     /// An instruction that makes a step.

@@ -19,7 +19,7 @@ impl Engine {
     ) -> Result<(), EngineError> {
         if options.link {
             return Err(EngineError::NotImplemented(
-                "links between containers are not supported".to_owned(),
+                "removing a link alone is not supported: it goes with its container".to_owned(),
             ));
         }
         let container = self.find_container(container)?;

@@ -403,6 +403,12 @@ fn failures_are_told_and_nothing_is_left() {
         try_build(&agent, dockerfile, options).fails_saying(why);
     }
 
+    let builds = agent.data().join("builds");
+    let n_builds = || fs::read_dir(&builds).map_or(0, Iterator::count);
+    eventually("the contexts are gone", SHORT, || {
+        (n_builds() == 0).then_some(())
+    });
+
     // Limits of the build reach its containers.
     let look = "FROM BASE\nRUN cat /sys/fs/cgroup/memory/memory.limit_in_bytes \
                 /sys/fs/cgroup/memory.max 2>/dev/null; ulimit -n; grep extra /etc/hosts; \
@@ -448,8 +454,6 @@ fn failures_are_told_and_nothing_is_left() {
             (left(&agent) == 0).then_some(())
         });
     }
-    let builds = agent.data().join("builds");
-    let n_builds = || fs::read_dir(&builds).map_or(0, Iterator::count);
     eventually("the contexts are gone", SHORT, || {
         (n_builds() == 0).then_some(())
     });

@@ -79,7 +79,6 @@ impl Builder {
         {
             self.remove_containers().await;
         }
-        self.context.remove().await;
         if let Some(Err(error)) = built {
             // A caller that has gone needs no answer.
             drop(self.lines.send(Err(error)).await);

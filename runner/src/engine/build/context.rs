@@ -62,11 +62,17 @@ impl Context {
     pub(super) fn open(&self) -> io::Result<Directory> {
         Directory::open(&self.path)
     }
+}
 
-    pub(super) async fn remove(&self) {
-        if let Err(error) = tree::remove(&self.path).await {
-            tracing::warn!(path = %self.path.display(), %error, "the context of a build stays");
-        }
+impl Drop for Context {
+    /// However a build ends, also before its first step.
+    fn drop(&mut self) {
+        let path = std::mem::take(&mut self.path);
+        tokio::spawn(async move {
+            if let Err(error) = tree::remove(&path).await {
+                tracing::warn!(path = %path.display(), %error, "the context of a build stays");
+            }
+        });
     }
 }
 

@@ -1,10 +1,10 @@
 //! What instructions that only describe change in the configuration of an image.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 use super::instruction::{HealthCheckSpec, Instruction, Program};
 use super::{DockerfileError, Variables, expand, expand_words};
-use crate::spec::{ContainerConfig, HealthCheck, PortSpec};
+use crate::spec::{ContainerConfig, HealthCheck, PortSpec, clean};
 
 /// The most ports that one range may stand for.
 const MAX_PORTS: usize = 1 << 16;
@@ -162,18 +162,11 @@ fn ports(text: &str) -> Result<Vec<PortSpec>, DockerfileError> {
 
 /// `path` seen from `working_dir`, cleaned.
 fn absolute(working_dir: &str, path: &str) -> String {
-    let mut clean = PathBuf::from("/");
-    let whole = Path::new("/").join(working_dir).join(path);
-    for component in whole.components() {
-        match component {
-            Component::Normal(name) => clean.push(name),
-            Component::ParentDir => {
-                clean.pop();
-            }
-            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
-        }
-    }
-    clean.to_string_lossy().into_owned()
+    let whole = Path::new(working_dir).join(path);
+    Path::new("/")
+        .join(clean(&whole))
+        .to_string_lossy()
+        .into_owned()
 }
 
 fn health_check(spec: &HealthCheckSpec) -> HealthCheck {

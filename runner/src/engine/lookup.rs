@@ -3,11 +3,12 @@
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
 use super::PathStat;
+use crate::spec::clean;
 use crate::sys::dir::{Directory, Kind, kind_of};
 
 /// As many links in a row as the kernel follows, `path_resolution(7)`.
@@ -92,21 +93,6 @@ fn link_target(parent: &Directory, name: &CStr, path: &Path) -> io::Result<Strin
     let from = path.parent().unwrap_or(Path::new(""));
     let whole = Path::new("/").join(clean(&Path::new("/").join(from).join(target)));
     Ok(whole.to_string_lossy().into_owned())
-}
-
-/// Without `.`, `..`, doubled or leading slashes.
-fn clean(path: &Path) -> PathBuf {
-    let mut clean = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::Normal(name) => clean.push(name),
-            Component::ParentDir => {
-                clean.pop();
-            }
-            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
-        }
-    }
-    clean
 }
 
 fn modified_at(seconds: i64, nanoseconds: i64) -> Timestamp {

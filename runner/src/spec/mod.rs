@@ -5,6 +5,7 @@
 
 mod config;
 mod id;
+mod path;
 mod state;
 mod stream;
 
@@ -15,5 +16,6 @@ pub use config::{
     Propagation, Resources, RestartPolicy, SeccompProfile, Submounts, Ulimit,
 };
 pub use id::{ContainerId, ContainerName, ContainerRef, EndpointId, ExecId, IdError, NetworkId};
+pub use path::clean;
 pub use state::{ContainerState, Exit, IllegalTransition, Running, StateEvent};
 pub use stream::StdStream;

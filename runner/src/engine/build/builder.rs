@@ -7,28 +7,27 @@ use hythe_oci::{ImageId, ImageReference, Platform};
 use tokio::sync::mpsc;
 
 use super::BuildRequest;
+use super::base::platform_arguments;
 use super::context::Context;
 use super::stage::{Stage, is_predefined};
-use crate::dockerfile::{
-    Dockerfile, From, ImageDescription, Instruction, Step, Variables, expand, parse, parse_change,
-};
+use crate::dockerfile::{Dockerfile, Instruction, Step, Variables, expand, parse, parse_change};
 use crate::engine::container::RemoveOptions;
 use crate::engine::image::image_error;
-use crate::engine::image::transfer::{Line, forward};
-use crate::engine::{Engine, EngineError, Progress, RegistryAuth, TransferResult};
-use crate::image::{Built, Described, Image, ProgressSender, PullRequest};
+use crate::engine::image::transfer::Line;
+use crate::engine::{Engine, EngineError, Progress, TransferResult};
+use crate::image::{Built, Described};
 use crate::spec::{ContainerId, ContainerRef};
 
 /// One build.
 pub(super) struct Builder {
     pub(super) engine: Engine,
     pub(super) request: BuildRequest,
-    platform: Option<Platform>,
+    pub(super) platform: Option<Platform>,
     pub(super) context: Arc<Context>,
-    lines: mpsc::Sender<Line>,
-    dockerfile: Dockerfile,
+    pub(super) lines: mpsc::Sender<Line>,
+    pub(super) dockerfile: Dockerfile,
     /// ARGs before the first FROM, with their values.
-    global_arguments: BTreeMap<String, String>,
+    pub(super) global_arguments: BTreeMap<String, String>,
     /// Arguments of the caller's that some ARG has declared.
     consumed: BTreeSet<String>,
     /// Finished ones first.
@@ -266,141 +265,8 @@ impl Builder {
         Ok(())
     }
 
-    async fn begin_stage(&mut self, from: &From) -> Result<(), EngineError> {
-        let mut variables = Variables::default();
-        for (name, value) in &self.global_arguments {
-            variables.set(name, value);
-        }
-        for (name, value) in platform_arguments(self.platform.as_ref()) {
-            variables.set(name, &value);
-        }
-        let escape = self.dockerfile.escape;
-        let wanted = expand(&from.image, &variables, escape)?;
-        if wanted.is_empty() {
-            return Err(EngineError::InvalidParameter(format!(
-                "base name ({}) should not be blank",
-                from.image
-            )));
-        }
-        let platform = match &from.platform {
-            None => self.platform.clone(),
-            Some(text) => {
-                let text = expand(text, &variables, escape)?;
-                Some(Platform::parse(&text).ok_or_else(|| {
-                    EngineError::InvalidParameter(format!("unknown platform {text:?}"))
-                })?)
-            }
-        };
-        let base = self.base(&wanted, platform.as_ref()).await?;
-        let triggers = base.description.on_build.clone();
-        self.stages.push(Stage {
-            name: from.name.clone(),
-            ..base
-        });
-        let stage = self.stage()?;
-        stage.description.on_build.clear();
-        let image = stage.image.clone();
-        if wanted == "scratch" {
-            self.say(" ---> \n".to_owned()).await;
-        } else {
-            self.say(format!(" ---> {}\n", short(&image))).await;
-        }
-        self.pull_triggers(&triggers).await
-    }
-
-    /// The image a stage begins with: an earlier stage, nothing, or an image.
-    async fn base(
-        &mut self,
-        wanted: &str,
-        platform: Option<&Platform>,
-    ) -> Result<Stage, EngineError> {
-        let lower = wanted.to_lowercase();
-        let earlier = self
-            .stages
-            .iter()
-            .find(|stage| stage.name.as_ref() == Some(&lower));
-        if let Some(stage) = earlier {
-            let mut description = stage.description.clone();
-            description.is_cmd_set = false;
-            return Ok(stage_on(stage.image.clone(), description, true));
-        }
-        if lower == "scratch" {
-            let platform = platform.cloned().unwrap_or_else(Platform::host);
-            let images = &self.engine.shared.images;
-            let image = images.scratch(&platform).await.map_err(image_error)?;
-            return Ok(stage_on(image, ImageDescription::default(), false));
-        }
-        let image = self.find_or_pull(wanted, platform).await?;
-        let description = ImageDescription {
-            config: image.config.config.clone(),
-            on_build: image.config.on_build.clone(),
-            author: String::new(),
-            is_cmd_set: false,
-        };
-        Ok(stage_on(image.id, description, true))
-    }
-
-    /// An image from here, or from its registry when it is not here or is to be looked for anew.
-    pub(super) async fn find_or_pull(
-        &self,
-        wanted: &str,
-        platform: Option<&Platform>,
-    ) -> Result<Image, EngineError> {
-        let images = &self.engine.shared.images;
-        let fits = |image: &Image| {
-            platform.is_none_or(|platform| image.config.platform.satisfies(platform))
-        };
-        if !self.request.pull
-            && let Ok(image) = self.engine.resolve_image(wanted)
-            && fits(&image)
-        {
-            return Ok(image);
-        }
-        let reference = images.parse_reference(wanted).map_err(image_error)?;
-        let pull = PullRequest {
-            credentials: self.credentials_for(&reference).into(),
-            reference,
-            platform: platform.cloned(),
-        };
-        let (sender, progress) = ProgressSender::channel();
-        let (told, mut told_here) = mpsc::channel::<Line>(64);
-        let quiet = self.request.quiet;
-        let pass_on = async {
-            while let Some(line) = told_here.recv().await {
-                if !quiet {
-                    drop(self.lines.send(line).await);
-                }
-            }
-        };
-        let title = Progress {
-            id: Some(pull.reference.reference().to_string()),
-            status: format!("Pulling from {}", pull.reference.repository),
-            ..Progress::default()
-        };
-        let forwarded = async {
-            forward(progress, &told, Some(title)).await;
-            drop(told);
-        };
-        let (pulled, (), ()) =
-            tokio::join!(Box::pin(images.pull(pull, sender)), forwarded, pass_on);
-        pulled.map_err(image_error)?;
-        self.engine.image_event("pull", wanted, wanted);
-        self.engine.resolve_image(wanted)
-    }
-
-    fn credentials_for(&self, reference: &ImageReference) -> RegistryAuth {
-        let host: &str = &reference.host;
-        let known = &self.request.credentials;
-        // Docker Hub has a name of its own in clients' configurations.
-        let found = match (known.get(host), host) {
-            (None, "docker.io") => known.get("https://index.docker.io/v1/"),
-            (found, _) => found,
-        };
-        found.cloned().unwrap_or_default()
-    }
-
     /// The ONBUILD instructions of the base.
-    async fn pull_triggers(&mut self, triggers: &[String]) -> Result<(), EngineError> {
+    pub(super) async fn pull_triggers(&mut self, triggers: &[String]) -> Result<(), EngineError> {
         match triggers.len() {
             0 => return Ok(()),
             1 => self.say("# Executing 1 build trigger\n".to_owned()).await,
@@ -489,37 +355,6 @@ impl Builder {
             }
         }
     }
-}
-
-fn stage_on(image: ImageId, description: ImageDescription, has_steps: bool) -> Stage {
-    Stage {
-        name: None,
-        image,
-        description,
-        arguments: BTreeMap::new(),
-        is_cache_broken: false,
-        has_steps,
-    }
-}
-
-/// `TARGETPLATFORM` and the like, for ARGs that name them.
-fn platform_arguments(platform: Option<&Platform>) -> Vec<(&'static str, String)> {
-    let host = Platform::host();
-    let target = platform.unwrap_or(&host);
-    let whole = |platform: &Platform| {
-        let variant = platform.variant.iter().map(|variant| format!("/{variant}"));
-        let variant: String = variant.collect();
-        format!("{}/{}{variant}", platform.os, platform.architecture)
-    };
-    vec![
-        ("TARGETPLATFORM", whole(target)),
-        ("TARGETOS", target.os.clone()),
-        ("TARGETARCH", target.architecture.clone()),
-        ("TARGETVARIANT", target.variant.clone().unwrap_or_default()),
-        ("BUILDPLATFORM", whole(&host)),
-        ("BUILDOS", host.os.clone()),
-        ("BUILDARCH", host.architecture.clone()),
-    ]
 }
 
 /// Leaves out what comes after the stage that was asked for.

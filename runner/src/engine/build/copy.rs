@@ -1,44 +1,15 @@
 //! COPY and ADD: files of the context, of another stage or of an image become the next step.
 
-use std::ffi::CString;
-use std::io::{self, Write};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Component, Path, PathBuf};
-
-use hythe_oci::{Algorithm, DigestHasher};
+use std::path::Path;
 
 use super::builder::Builder;
-use super::source::{self, Item};
+use super::files::{Plan, digest, make_directory, several_sources, write};
 use crate::dockerfile::{Copy, CopySource, Instruction, Variables, expand};
 use crate::engine::container::rootfs;
-use crate::engine::error::chain;
 use crate::engine::image::image_error;
-use crate::engine::lookup::Found;
-use crate::engine::pack::{Packer, Rewrite};
 use crate::engine::{Engine, EngineError};
 use crate::image::Snapshot;
-use crate::image::unpack::{self, Merge};
-use crate::launch;
-use crate::spec::ContainerId;
-use crate::sys::dir::Directory;
-
-/// A copy whose words are expanded.
-#[derive(Debug, Clone)]
-struct Plan {
-    keyword: &'static str,
-    sources: Vec<CopySource>,
-    /// Absolute; with a slash at its end when it must be a directory.
-    destination: String,
-    chown: Option<String>,
-    mode: Option<u32>,
-}
-
-impl Plan {
-    /// The destination below the root of a tree.
-    fn place(&self) -> &Path {
-        Path::new(self.destination.trim_matches('/'))
-    }
-}
+use crate::spec::{ContainerId, clean};
 
 impl Builder {
     pub(super) async fn copy(
@@ -152,12 +123,13 @@ impl Builder {
                 "ADD --checksum is not supported by this builder".to_owned(),
             ));
         }
+        let escape = self.dockerfile.escape;
         let variables = self.stage()?.variables();
-        let word = |text: &String| expand(text, &variables, '\\');
+        let word = |text: &String| expand(text, &variables, escape);
         let sources = copy
             .sources
             .iter()
-            .map(|source| expanded(source, &variables, keyword));
+            .map(|source| expanded(source, (&variables, escape), keyword));
         let sources = sources.collect::<Result<Vec<_>, EngineError>>()?;
         let mode = copy.chmod.as_ref().map(word).transpose()?;
         let mode = mode
@@ -235,21 +207,14 @@ impl Builder {
     }
 }
 
-fn several_sources(keyword: &str) -> EngineError {
-    EngineError::InvalidParameter(format!(
-        "When using {keyword} with more than one source file, the destination must be a directory \
-         and end with a /"
-    ))
-}
-
 fn expanded(
     source: &CopySource,
-    variables: &Variables,
+    (variables, escape): (&Variables, char),
     keyword: &str,
 ) -> Result<CopySource, EngineError> {
     Ok(match source {
         CopySource::Path(path) => {
-            let path = expand(path, variables, '\\')?;
+            let path = expand(path, variables, escape)?;
             let is_url = path.starts_with("http://") || path.starts_with("https://");
             let is_git = path.starts_with("git@") || path.starts_with("git://");
             if keyword == "ADD" && (is_url || is_git) {
@@ -290,211 +255,15 @@ fn expand_document(content: &str, variables: &Variables) -> Result<String, Engin
 /// The destination seen from the working directory, cleaned; a slash at the end stays.
 fn destination(working_dir: &str, text: &str) -> String {
     let must_be_directory = text.ends_with('/') || text.ends_with("/.") || text == ".";
-    let whole = Path::new("/").join(working_dir).join(text);
-    let mut clean = PathBuf::from("/");
-    for component in whole.components() {
-        match component {
-            Component::Normal(name) => clean.push(name),
-            Component::ParentDir => {
-                clean.pop();
-            }
-            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
-        }
-    }
-    let mut text = clean.to_string_lossy().into_owned();
+    let whole = Path::new(working_dir).join(text);
+    let mut text = Path::new("/")
+        .join(clean(&whole))
+        .to_string_lossy()
+        .into_owned();
     if must_be_directory && !text.ends_with('/') {
         text.push('/');
     }
     text
-}
-
-/// Everything the plan copies.
-fn items(root: &Directory, plan: &Plan) -> Result<Vec<Item>, EngineError> {
-    let mut items = Vec::new();
-    for source in &plan.sources {
-        match source {
-            CopySource::Path(path) => {
-                items.extend(source::items(root, path, plan.keyword == "ADD")?);
-            }
-            CopySource::Inline { name, content, .. } => items.push(Item::Inline {
-                name: name.into(),
-                bytes: content.clone().into_bytes(),
-            }),
-        }
-    }
-    if items.len() > 1 && !plan.destination.ends_with('/') {
-        return Err(several_sources(plan.keyword));
-    }
-    Ok(items)
-}
-
-/// Stands for the content of what is copied, whatever its times; in docker's form.
-fn digest(root: &Directory, plan: &Plan) -> Result<String, EngineError> {
-    struct Hashing(DigestHasher);
-
-    impl Write for Hashing {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.update(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    let items = items(root, plan)?;
-    let kind = match items.as_slice() {
-        [Item::Content(_)] => "dir",
-        [_] => "file",
-        _ => "multi",
-    };
-    let mut hashing = Hashing(DigestHasher::new(Algorithm::Sha256));
-    let rewrite = Rewrite {
-        owner: Some((0, 0)),
-        mode: None,
-        without_times: true,
-    };
-    for item in &items {
-        // One archive each, so that no item can look like a part of another.
-        let mut packer = Packer::new(&mut hashing, rewrite);
-        match item {
-            Item::Content(directory) => packer.put_content(directory, Path::new("content"))?,
-            Item::Object { found, name } => packer.put(&found.parent, &found.name, name)?,
-            Item::Archive(found) => {
-                packer.put(&found.parent, &found.name, Path::new("archive"))?;
-            }
-            Item::Inline { name, bytes } => packer.put_bytes(name, bytes)?,
-        }
-        packer.finish()?;
-    }
-    Ok(format!("{kind}:{}", hashing.0.finish().hex()))
-}
-
-/// Copies everything into the tree at `target`.
-fn write(root: &Directory, target: &Directory, plan: &Plan) -> Result<(), EngineError> {
-    let owner = match &plan.chown {
-        None => None,
-        Some(text) => Some(launch::owner_in(target, text).map_err(|error| {
-            EngineError::InvalidParameter(format!(
-                "unable to convert uid/gid chown string to host mapping: {error}"
-            ))
-        })?),
-    };
-    let rewrite = Rewrite {
-        owner: Some(owner.unwrap_or((0, 0))),
-        mode: plan.mode,
-        without_times: false,
-    };
-    for item in items(root, plan)? {
-        match &item {
-            Item::Archive(found) => extract(found, target, plan, owner)?,
-            item => write_item(item, target, plan, rewrite)?,
-        }
-    }
-    Ok(())
-}
-
-/// An archive's content, below the destination.
-fn extract(
-    found: &Found,
-    target: &Directory,
-    plan: &Plan,
-    owner: Option<(u32, u32)>,
-) -> Result<(), EngineError> {
-    make_directory(target, &plan.destination)?;
-    let file = found.parent.open_file(&found.name)?;
-    let merge = Merge {
-        keep_kinds: false,
-        owner,
-    };
-    let unpacked = unpack::unpack_files(file, open(target, plan.place())?, merge);
-    unpacked
-        .map(drop)
-        .map_err(|error| EngineError::InvalidParameter(format!("ADD failed: {}", chain(&error))))
-}
-
-fn write_item(
-    item: &Item,
-    target: &Directory,
-    plan: &Plan,
-    rewrite: Rewrite,
-) -> Result<(), EngineError> {
-    let place = plan.place();
-    let is_directory = open(target, place).is_ok();
-    let named = |name: &Path| {
-        if is_directory || plan.destination.ends_with('/') {
-            place.join(name)
-        } else {
-            place.to_owned()
-        }
-    };
-    transfer(target, |writer| {
-        let mut packer = Packer::new(writer, rewrite);
-        match item {
-            Item::Content(directory) => {
-                if !is_directory {
-                    packer.put_directory(place)?;
-                }
-                packer.put_content(directory, place)?;
-            }
-            Item::Object { found, name } => {
-                packer.put(&found.parent, &found.name, &named(name))?;
-            }
-            Item::Inline { name, bytes } => packer.put_bytes(&named(name), bytes)?,
-            Item::Archive(_) => {}
-        }
-        packer.finish()
-    })
-}
-
-/// What `pack` writes, unpacked at `target`.
-fn transfer(
-    target: &Directory,
-    pack: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send,
-) -> Result<(), EngineError> {
-    let (reader, writer) = io::pipe()?;
-    std::thread::scope(|scope| {
-        let packing = scope.spawn(move || {
-            let mut writer = io::BufWriter::with_capacity(1 << 16, writer);
-            pack(&mut writer)?;
-            writer.flush()
-        });
-        let unpacked = unpack::unpack_files(reader, target.reopen()?, Merge::default());
-        let packed = packing
-            .join()
-            .map_err(|_| EngineError::Internal("packing".to_owned()))?;
-        match (packed, unpacked) {
-            (Ok(()), Ok(_)) => Ok(()),
-            // A reader that gave up is why the writer failed.
-            (_, Err(error)) => Err(EngineError::InvalidParameter(format!(
-                "COPY failed: {}",
-                chain(&error)
-            ))),
-            (Err(error), Ok(_)) => Err(error.into()),
-        }
-    })
-}
-
-fn open(root: &Directory, path: &Path) -> io::Result<Directory> {
-    if path.as_os_str().is_empty() {
-        return root.reopen();
-    }
-    root.open_in_root(&CString::new(path.as_os_str().as_bytes())?)
-}
-
-/// Makes a directory with all above it; false when it is there.
-fn make_directory(root: &Directory, path: &str) -> Result<bool, EngineError> {
-    let place = Path::new(path.trim_matches('/')).to_owned();
-    if open(root, &place).is_ok() {
-        return Ok(false);
-    }
-    transfer(root, move |writer| {
-        let mut packer = Packer::new(writer, Rewrite::default());
-        packer.put_directory(&place)?;
-        packer.finish()
-    })?;
-    Ok(true)
 }
 
 async fn blocking<T: Send + 'static>(

@@ -6,14 +6,17 @@
 //! | `builder` | the stages and what becomes of each instruction |
 //! | `stage` | an image in the making: description, arguments, cache |
 //! | `run` | RUN, in a container like any other |
-//! | `copy`, `source` | COPY and ADD, and what they find |
+//! | `base` | FROM: stages, images, pulls |
+//! | `copy`, `source`, `files` | COPY and ADD, what they find, and its way into a layer |
 //!
 //! Each step is an image with a parent, and the same step on the same image is not done again.
 //! Nothing of a build is left when the caller goes away, but the steps that were finished.
 
+mod base;
 mod builder;
 mod context;
 mod copy;
+mod files;
 mod run;
 mod source;
 mod stage;

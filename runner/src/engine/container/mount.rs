@@ -9,6 +9,7 @@ use super::view::{MountKind, MountView};
 use crate::engine::{CreateVolume, Engine, EngineError};
 use crate::spec::{
     ContainerConfig, ContainerId, ContainerRef, HostConfig, MountSource, MountSpec, Submounts,
+    clean,
 };
 
 impl Engine {
@@ -242,16 +243,7 @@ fn destination(target: &str) -> Result<String, EngineError> {
             "invalid mount config: invalid mount path: '{target}' mount path must be absolute"
         )));
     }
-    let mut clean = PathBuf::from("/");
-    for component in path.components() {
-        match component {
-            Component::Normal(name) => clean.push(name),
-            Component::ParentDir => {
-                clean.pop();
-            }
-            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
-        }
-    }
+    let clean = Path::new("/").join(clean(path));
     if clean == Path::new("/") {
         return Err(EngineError::InvalidParameter(
             "invalid specification: destination can't be '/'".to_owned(),

@@ -1,7 +1,7 @@
 //! Images that many tests use, made once and kept under `target/fixtures`.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::fcntl::{Flock, FlockArg};
@@ -75,8 +75,17 @@ pub(crate) fn directory() -> PathBuf {
     directory
 }
 
-/// Tests run as processes side by side: the first one makes the image, the others wait for it.
 fn fixture(name: &str, make: impl FnOnce() -> ImageBuilder) -> Layout {
+    let path = made_once(name, |partial| {
+        make().write(partial);
+    });
+    Layout::open(&path)
+}
+
+/// A directory that `make` fills when it is not there yet.
+///
+/// Tests run as processes side by side: the first one makes it, the others wait.
+pub(crate) fn made_once(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
     let directory = directory();
     let lock = File::create(directory.join(format!("{name}.lock"))).expect("a lock file");
     let _lock = Flock::lock(lock, FlockArg::LockExclusive).expect("the lock");
@@ -86,8 +95,9 @@ fn fixture(name: &str, make: impl FnOnce() -> ImageBuilder) -> Layout {
         if partial.exists() {
             fs::remove_dir_all(&partial).expect("an earlier attempt can be removed");
         }
-        make().write(&partial);
-        fs::rename(&partial, &path).expect("the finished layout gets its name");
+        fs::create_dir(&partial).expect("a directory to fill");
+        make(&partial);
+        fs::rename(&partial, &path).expect("what is finished gets its name");
     }
-    Layout::open(&path)
+    path
 }

@@ -50,7 +50,7 @@ impl Guest {
     /// `script` is a file of this folder; it becomes the first process of the machine.
     pub(crate) fn new(script: &str) -> Self {
         assert!(
-            cfg!(target_arch = "x86_64"),
+            std::env::consts::ARCH == "x86_64",
             "the guest's kernel is one for x86_64, and so must be the binary under test"
         );
         let guest = Self {

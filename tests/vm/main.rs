@@ -4,7 +4,6 @@
 
 #![expect(
     clippy::expect_used,
-    clippy::print_stdout,
     reason = "a scenario that cannot go on says why and ends"
 )]
 

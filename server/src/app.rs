@@ -20,6 +20,7 @@ pub struct Server {
     listener: Listener,
     local_addr: SocketAddr,
     api: Api,
+    registry: Registry,
     jobs: Jobs,
     _owned: Ownership,
 }
@@ -47,7 +48,8 @@ impl Server {
         Ok(Self {
             listener,
             local_addr,
-            api: Api::new(registry, config.http),
+            api: Api::new(registry.clone(), config.http),
+            registry,
             jobs,
             _owned: owned,
         })
@@ -64,6 +66,9 @@ impl Server {
         tracing::info!(address = %self.local_addr, "the registry is ready");
         self.listener.serve(self.api, shutdown).await;
         drop(self.jobs);
+        if let Err(error) = self.registry.write_pulls().await {
+            tracing::warn!(%error, "the last pulls were not noted");
+        }
         tracing::info!("the registry has stopped");
         Ok(())
     }

@@ -69,6 +69,85 @@ fn docker_search_finds_images_of_our_registry() {
 }
 
 #[test]
+fn stars_and_flags_are_what_docker_filters_by() {
+    let host = Host::new();
+    let server = Server::start(&host);
+    let long = "a description that no table has room for, and that ends with a word: platypus";
+    let labels = serde_json::json!({"Labels": {"org.opencontainers.image.description": long}});
+    let image = hythe_tests::ImageBuilder::new().config(labels);
+    let file = hythe_tests::TarBuilder::new().file("x", 0o644, b"x");
+    let image = image.layer(hythe_tests::Layer::new(file.finish()));
+    push(&host, &server, &image.write_temporary(), "team/described:1");
+    for name in ["starred:1", "plain:1"] {
+        push(
+            &host,
+            &server,
+            &hythe_tests::busybox(),
+            &format!("team/{name}"),
+        );
+    }
+    let change = |method: &str, path: &str, body: &str| {
+        let url = server.url(&format!("/api/v1/repositories/team%2F{path}"));
+        let answer = host.curl(&["-X", method, "--data", body, &url]);
+        assert!([200, 204].contains(&answer.status), "{answer:?}");
+    };
+    change("PUT", "starred/star", "");
+    change("PATCH", "plain", r#"{"is_official": true}"#);
+    change("PATCH", "described", r#"{"is_automated": true}"#);
+
+    let agent = Agent::start(&host);
+    let address = server.address();
+    let names = |words: &[&str], term: &str| {
+        let term = format!("{address}/{term}");
+        let words = [&["search", "--format", "{{.Name}}"], words, &[&term]].concat();
+        let docker = agent.docker(&words).finish().ok().lines();
+        assert_eq!(agent.hythe(&words).finish().ok().lines(), docker);
+        docker
+    };
+    let name = |name: &str| format!("{address}/team/{name}");
+    // Stars first, and what only the words of a label say.
+    let all = ["starred", "plain", "described"].map(name);
+    assert_eq!(names(&[], "team"), all);
+    assert_eq!(names(&["--limit", "2"], "team"), all[..2]);
+    assert_eq!(names(&[], "platypus"), all[2..]);
+    assert_eq!(names(&["--filter", "stars=1"], "team"), all[..1]);
+    assert_eq!(names(&["--filter", "stars=2"], "team"), [""; 0]);
+    assert_eq!(names(&["--filter", "is-official=true"], "team"), all[1..2]);
+    let automated = [
+        "search",
+        "--filter",
+        "is-automated=true",
+        "--format",
+        "{{.Name}}",
+    ];
+    let term = format!("{address}/team");
+    let automated = agent.hythe(&[&automated[..], &[&term]].concat());
+    assert_eq!({ automated }.finish().ok().lines(), all[2..]);
+
+    let term = format!("{address}/platypus");
+    let whole = agent.docker(&["search", "--no-trunc", &term]).finish().ok();
+    assert!(whole.text().contains(long), "{whole:?}");
+    let short = agent.docker(&["search", &term]).finish().ok();
+    assert!(
+        !short.text().contains("platypus:") && !short.text().contains(long),
+        "{short:?}"
+    );
+
+    let podman = [
+        "search",
+        "--tls-verify=false",
+        "--format",
+        "{{.Name}} {{.Stars}}",
+    ];
+    let podman = host
+        .command("podman")
+        .args(podman)
+        .arg(format!("{address}/starred"))
+        .finish();
+    assert_eq!(podman.ok().text(), format!("{} 1", name("starred")));
+}
+
+#[test]
 fn every_tag_of_a_repository_is_pulled() {
     let host = Host::new();
     let server = Server::start(&host);

@@ -209,7 +209,7 @@ impl Database {
             let removed = sqlx::query(unreachable_manifests!("DELETE"))
                 .bind(id)
                 .bind(before_ms)
-                .execute(connection)
+                .execute(&mut *connection)
                 .await?;
             write.commit().await?;
             Ok(removed.rows_affected())

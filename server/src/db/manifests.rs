@@ -7,8 +7,9 @@ use sqlx::AnyConnection;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+use super::facts::{self, ManifestFacts};
 use super::repositories::{self, Lock};
-use super::{Database, DbError, now_ms, parsed, retrying, size, stored, tags};
+use super::{Database, DbError, now_ms, parsed, retrying, search, size, stored, tags};
 
 /// A manifest as it is served.
 #[derive(Clone, Debug)]
@@ -34,6 +35,9 @@ pub(crate) struct NewManifest<'a> {
     /// Children of an index.
     pub(crate) manifests: &'a [Digest],
     pub(crate) tags: &'a [Tag],
+    pub(crate) facts: &'a ManifestFacts,
+    /// The account that pushes.
+    pub(crate) pushed_by: &'a str,
 }
 
 /// One line of a referrers listing.
@@ -121,6 +125,8 @@ impl Database {
             repositories::lock(self.kind, connection, repository_id, Lock::Adding).await?;
             upsert(connection, repository_id, manifest).await?;
             insert_references(connection, repository_id, manifest).await?;
+            let pushed = (manifest.digest, manifest.facts, manifest.pushed_by);
+            facts::put(connection, repository_id, pushed).await?;
             if complete {
                 let missing = missing_targets(connection, repository_id, manifest.digest).await?;
                 if !missing.is_empty() {
@@ -128,8 +134,10 @@ impl Database {
                 }
             }
             for tag in manifest.tags {
-                tags::set(connection, repository_id, tag, manifest.digest).await?;
+                let by = manifest.pushed_by;
+                tags::set(connection, repository_id, tag, manifest.digest, by).await?;
             }
+            search::refresh(self.kind, connection, repository_id).await?;
             write.commit().await?;
             Ok(Vec::new())
         })
@@ -155,8 +163,9 @@ impl Database {
                 sqlx::query("DELETE FROM manifests WHERE repository_id = $1 AND digest = $2")
                     .bind(repository_id)
                     .bind(digest.to_string())
-                    .execute(connection)
+                    .execute(&mut *connection)
                     .await?;
+            search::refresh(self.kind, connection, repository_id).await?;
             write.commit().await?;
             Ok(deleted.rows_affected() > 0)
         })

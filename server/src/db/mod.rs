@@ -8,6 +8,7 @@
 mod blobs;
 mod connect;
 mod error;
+mod facts;
 mod garbage;
 mod holders;
 mod manifests;
@@ -15,8 +16,11 @@ mod recent;
 mod repositories;
 mod schema;
 mod scrub;
+mod search;
+mod stars;
 mod tags;
 mod uploads;
+mod words;
 mod write;
 
 use std::str::FromStr;
@@ -24,11 +28,14 @@ use std::sync::Arc;
 
 pub(crate) use blobs::{BlobRecord, CommittedBlob, DeleteBlob, MountBlob, NewBlob, Segment};
 pub(crate) use error::DbError;
+pub(crate) use facts::{ManifestFacts, RepositoryRecord, TagRecord};
 pub(crate) use holders::{NamedBy, TaggedIn};
 
 pub(crate) use manifests::{ManifestRecord, NewManifest, ReferrerRecord};
 pub(crate) use schema::Schema;
 pub(crate) use scrub::ScrubCandidate;
+pub(crate) use search::FoundRepository;
+pub(crate) use stars::RepositoryChange;
 pub(crate) use uploads::{Advance, UploadRecord};
 
 use sqlx::AnyPool;

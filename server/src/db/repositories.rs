@@ -1,11 +1,10 @@
 //! Table `repositories`: the names under which everything else hangs.
 
-use bytes::Bytes;
 use hythe_oci::RepositoryName;
 use sqlx::AnyConnection;
 use sqlx::Row as _;
 
-use super::{Database, DbError, Kind, now_ms, parsed};
+use super::{Database, DbError, Kind, now_ms, parsed, retrying, uploads};
 
 impl Database {
     /// Whether anything was ever pushed to this name.
@@ -15,44 +14,6 @@ impl Database {
             .fetch_optional(&self.readers)
             .await?;
         Ok(row.is_some())
-    }
-
-    /// Up to `limit` repositories, after the first `offset`, whose name holds
-    /// `part`: the one of that very name first, then the shortest. With each
-    /// the manifest of its tag `latest`, else of the tag that moved last, if
-    /// that has no more than `manifest_bytes`.
-    pub(crate) async fn search_repositories(
-        &self,
-        part: &str,
-        (limit, offset): (u32, u32),
-        manifest_bytes: u32,
-    ) -> Result<Vec<(RepositoryName, Option<Bytes>)>, DbError> {
-        let rows = sqlx::query(
-            "SELECT name,
-               (SELECT m.content FROM tags t
-                JOIN manifests m ON m.repository_id = t.repository_id AND m.digest = t.digest
-                WHERE t.repository_id = r.id AND m.size_bytes <= $5
-                ORDER BY CASE t.name WHEN 'latest' THEN 0 ELSE 1 END, t.updated_at DESC
-                LIMIT 1) AS content
-             FROM repositories r
-             WHERE name LIKE $1 ESCAPE '!'
-               AND EXISTS (SELECT 1 FROM manifests m WHERE m.repository_id = r.id)
-             ORDER BY CASE name WHEN $2 THEN 0 ELSE 1 END, length(name), name
-             LIMIT $3 OFFSET $4",
-        )
-        .bind(format!("%{}%", literal(part)))
-        .bind(part)
-        .bind(i64::from(limit))
-        .bind(i64::from(offset))
-        .bind(i64::from(manifest_bytes))
-        .fetch_all(&self.readers)
-        .await?;
-        rows.iter()
-            .map(|row| {
-                let content: Option<Vec<u8>> = row.try_get("content")?;
-                Ok((parsed(row, "name")?, content.map(Bytes::from)))
-            })
-            .collect()
     }
 
     /// Up to `limit` names after `last`, in byte order, of repositories that
@@ -75,16 +36,39 @@ impl Database {
     }
 }
 
-/// A text as a pattern of LIKE that means just that text.
-fn literal(text: &str) -> String {
-    let mut pattern = String::with_capacity(text.len());
-    for c in text.chars() {
-        if matches!(c, '%' | '_' | '!') {
-            pattern.push('!');
-        }
-        pattern.push(c);
+impl Database {
+    /// Deletes a repository with all that it holds; false when there is none.
+    /// Its blobs go with the next collection, if nobody else shows them.
+    pub(crate) async fn delete_repository(&self, name: &RepositoryName) -> Result<bool, DbError> {
+        retrying(|| async {
+            let mut write = self.begin().await?;
+            let connection = write.connection()?;
+            let Some(id) = find(connection, name).await? else {
+                return Ok(false);
+            };
+            lock(self.kind, connection, id, Lock::Removing).await?;
+            uploads::drop_all(connection, id).await?;
+            let words = match self.kind {
+                Kind::Sqlite => "DELETE FROM repository_words WHERE rowid = $1",
+                Kind::Postgres => "DELETE FROM repository_words WHERE repository_id = $1",
+            };
+            // Rows of other tables go with these.
+            for statement in [
+                words,
+                "DELETE FROM manifests WHERE repository_id = $1",
+                "DELETE FROM repository_blobs WHERE repository_id = $1",
+                "DELETE FROM repositories WHERE id = $1",
+            ] {
+                sqlx::query(statement)
+                    .bind(id)
+                    .execute(&mut *connection)
+                    .await?;
+            }
+            write.commit().await?;
+            Ok(true)
+        })
+        .await
     }
-    pattern
 }
 
 /// The repository's id, creating its row when this is the first push to it.

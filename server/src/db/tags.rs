@@ -3,7 +3,7 @@
 use hythe_oci::{Digest, RepositoryName, Tag};
 use sqlx::AnyConnection;
 
-use super::{Database, DbError, now_ms, parsed, retrying};
+use super::{Database, DbError, now_ms, parsed, repositories, retrying, search};
 
 impl Database {
     /// Up to `limit` tags after `last`, in byte order (end-8).
@@ -33,14 +33,16 @@ impl Database {
     ) -> Result<bool, DbError> {
         retrying(|| async {
             let mut write = self.begin().await?;
-            let deleted = sqlx::query(
-                "DELETE FROM tags WHERE name = $1
-                   AND repository_id = (SELECT id FROM repositories WHERE name = $2)",
-            )
-            .bind(tag.as_str())
-            .bind(repository.as_str())
-            .execute(write.connection()?)
-            .await?;
+            let connection = write.connection()?;
+            let Some(repository_id) = repositories::find(connection, repository).await? else {
+                return Ok(false);
+            };
+            let deleted = sqlx::query("DELETE FROM tags WHERE repository_id = $1 AND name = $2")
+                .bind(repository_id)
+                .bind(tag.as_str())
+                .execute(&mut *connection)
+                .await?;
+            search::refresh(self.kind, connection, repository_id).await?;
             write.commit().await?;
             Ok(deleted.rows_affected() > 0)
         })
@@ -54,16 +56,20 @@ pub(super) async fn set(
     repository_id: i64,
     tag: &Tag,
     digest: &Digest,
+    by: &str,
 ) -> Result<(), DbError> {
     sqlx::query(
-        "INSERT INTO tags (repository_id, name, digest, updated_at) VALUES ($1, $2, $3, $4)
+        "INSERT INTO tags (repository_id, name, digest, updated_at, pushed_by)
+         VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT (repository_id, name) DO UPDATE
-         SET digest = excluded.digest, updated_at = excluded.updated_at",
+         SET digest = excluded.digest, updated_at = excluded.updated_at,
+             pushed_by = excluded.pushed_by",
     )
     .bind(repository_id)
     .bind(tag.as_str())
     .bind(digest.to_string())
     .bind(now_ms())
+    .bind(by)
     .execute(connection)
     .await?;
     Ok(())

@@ -244,6 +244,22 @@ pub(super) async fn take(
     Ok((taken.rows_affected() == 1).then_some(segments))
 }
 
+/// Ends every session of a repository; their objects become garbage.
+pub(super) async fn drop_all(
+    connection: &mut AnyConnection,
+    repository_id: i64,
+) -> Result<(), DbError> {
+    let rows = sqlx::query("SELECT id FROM uploads WHERE repository_id = $1")
+        .bind(repository_id)
+        .fetch_all(&mut *connection)
+        .await?;
+    for row in &rows {
+        let id: String = row.try_get("id")?;
+        drop_session(connection, repository_id, &id).await?;
+    }
+    Ok(())
+}
+
 async fn drop_session(
     connection: &mut AnyConnection,
     repository_id: i64,

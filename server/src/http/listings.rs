@@ -87,7 +87,7 @@ pub(super) async fn referrers(
 }
 
 /// How many entries are wanted; more than we ever give is as good as all.
-fn entries(query: &Query<'_>) -> Result<Option<u32>, ApiError> {
+pub(super) fn entries(query: &Query<'_>) -> Result<Option<u32>, ApiError> {
     let Some(text) = query.get("n") else {
         return Ok(None);
     };

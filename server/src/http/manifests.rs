@@ -10,7 +10,7 @@ use hythe_oci::{Reference, RepositoryName, Tag};
 use super::answer::{CONTENT_DIGEST, answer, etag, has_already, not_modified, text};
 use super::error::{ApiError, ErrorCode};
 use super::query::Query;
-use super::{Api, body as bodies};
+use super::{ANONYMOUS, Api, body as bodies};
 use crate::registry::{Manifest, PushManifest, PushedManifest, RegistryError};
 
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
@@ -23,6 +23,7 @@ pub(super) async fn get(
     request: &Parts,
 ) -> Result<Response, ApiError> {
     let manifest = api.registry.get_manifest(name, reference).await?;
+    api.registry.note_pull(name, &manifest.digest);
     if has_already(request, &manifest.digest) {
         return Ok(not_modified(&manifest.digest));
     }
@@ -68,6 +69,7 @@ pub(super) async fn put(
         tags,
         content_type,
         content,
+        pushed_by: ANONYMOUS.to_owned(),
     };
     let registry = api.registry.clone();
     // In a task of its own: a transaction that has begun is finished, whether

@@ -8,6 +8,8 @@ mod answer;
 mod blobs;
 mod body;
 mod error;
+mod facts;
+mod facts_route;
 #[cfg(test)]
 mod fuzz;
 mod health;
@@ -32,6 +34,9 @@ pub(crate) use serve::Listener;
 
 use crate::config::HttpConfig;
 use crate::registry::Registry;
+
+/// Whom we take somebody for who did not say who they are.
+const ANONYMOUS: &str = "anonymous";
 
 /// What handlers work with; cheap to clone.
 #[derive(Clone, Debug)]

@@ -8,6 +8,7 @@
 use http::Method;
 use hythe_oci::{Digest, Reference, RepositoryName};
 
+use super::facts_route::FactsRoute;
 use crate::registry::UploadId;
 
 /// One operation of the API; the endpoint's id of the specification beside it.
@@ -49,6 +50,8 @@ pub(crate) enum Route {
     SearchPing,
     /// Not in the specification: search, as docker and podman call it.
     Search,
+    /// Not in the specification: what is known of repositories and tags.
+    Facts(FactsRoute),
     /// Whether the process lives.
     Health,
     /// Whether it can do its work.
@@ -88,6 +91,14 @@ impl Route {
             "/readyz" => return read_only(method, Self::Ready, Self::Ready),
             "/metrics" => return read_only(method, Self::Metrics, Self::Metrics),
             _ => {}
+        }
+        if let Some(rest) = path.strip_prefix("/api/v1/repositories") {
+            let rest = match rest.strip_prefix('/') {
+                Some(rest) => rest,
+                None if rest.is_empty() => rest,
+                None => return Err(RouteError::NotFound),
+            };
+            return FactsRoute::parse(method, rest).map(Self::Facts);
         }
         let rest = path.strip_prefix("/v2/").ok_or(RouteError::NotFound)?;
         let segments: Vec<&str> = rest.split('/').collect();
@@ -129,6 +140,7 @@ impl Route {
             Self::ListRepositories => "list_repositories",
             Self::SearchPing => "search_ping",
             Self::Search => "search",
+            Self::Facts(route) => route.name(),
             Self::Health => "health",
             Self::Ready => "ready",
             Self::Metrics => "metrics",
@@ -254,6 +266,7 @@ pub(super) mod tests {
             | Route::ListReferrers(..)
             | Route::SearchPing
             | Route::Search
+            | Route::Facts(..)
             | Route::ListRepositories
             | Route::Health
             | Route::Ready
@@ -264,6 +277,7 @@ pub(super) mod tests {
          delete_manifest start_upload upload_status append_chunk complete_upload cancel_upload \
          list_tags list_referrers list_repositories search_ping search health ready metrics"
             .split_whitespace()
+            .chain(FactsRoute::NAMES)
             .collect()
     }
 
@@ -273,13 +287,46 @@ pub(super) mod tests {
     }
 
     /// Method, path, the route's name, the repository's name in it.
-    const ROUTES: [(&str, &str, &str, &str); 38] = [
+    const ROUTES: [(&str, &str, &str, &str); 46] = [
         ("GET", "/v2/", "ping", ""),
         ("GET", "/v2", "ping", ""),
         ("HEAD", "/v2/", "ping", ""),
         ("GET", "/v2/_catalog", "list_repositories", ""),
         ("GET", "/v1/_ping", "search_ping", ""),
         ("GET", "/v1/search", "search", ""),
+        ("GET", "/api/v1/repositories", "api_list_repositories", ""),
+        (
+            "GET",
+            "/api/v1/repositories/a/b",
+            "api_describe_repository",
+            "a/b",
+        ),
+        (
+            "PATCH",
+            "/api/v1/repositories/a",
+            "api_change_repository",
+            "a",
+        ),
+        (
+            "DELETE",
+            "/api/v1/repositories/a",
+            "api_delete_repository",
+            "a",
+        ),
+        ("PUT", "/api/v1/repositories/a/star", "api_give_star", "a"),
+        (
+            "DELETE",
+            "/api/v1/repositories/a/star",
+            "api_take_star",
+            "a",
+        ),
+        ("GET", "/api/v1/repositories/a/tags", "api_list_tags", "a"),
+        (
+            "GET",
+            "/api/v1/repositories/a/tags/1",
+            "api_describe_tag",
+            "a",
+        ),
         ("GET", "/healthz", "health", ""),
         ("GET", "/readyz", "ready", ""),
         ("GET", "/metrics", "metrics", ""),

@@ -15,7 +15,7 @@ use super::answer::API_VERSION;
 use super::error::ApiError;
 use super::metrics::Observed;
 use super::route::Route;
-use super::{Api, blobs, health, listings, manifests, search, uploads};
+use super::{Api, blobs, facts, health, listings, manifests, search, uploads};
 
 /// The whole service. One handler takes every request: where a repository's
 /// name ends in a path is decided by [`Route::parse`].
@@ -84,6 +84,7 @@ async fn dispatch(
         Route::ListRepositories => listings::repositories(api, &request).await,
         Route::SearchPing => Ok(search::ping()),
         Route::Search => search::search(api, &request).await,
+        Route::Facts(route) => facts::serve(api, route, (request, body)).await,
         Route::Health => Ok(health::health()),
         Route::Ready => health::ready(api).await,
         Route::Metrics => Ok(health::metrics()),

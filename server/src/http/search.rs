@@ -11,7 +11,7 @@ use super::Api;
 use super::answer::answer;
 use super::error::{ApiError, ErrorCode};
 use super::query::Query;
-use crate::registry::Found;
+use crate::registry::FoundRepository;
 
 /// Tells docker to send its credentials with every call.
 const STANDALONE: HeaderName = HeaderName::from_static("x-docker-registry-standalone");
@@ -36,7 +36,7 @@ pub(super) async fn search(api: &Api, request: &Parts) -> Result<Response, ApiEr
     let term = query.get("q").unwrap_or_default();
     let n = number(&query, "n")?.unwrap_or(DEFAULT_RESULTS);
     let page = number(&query, "page")?.unwrap_or(1);
-    let found = api.registry.search(term, n, page).await?;
+    let found = api.registry.search(term, (n, page), &|_| true).await?;
     let results: Vec<Value> = found.iter().map(result).collect();
     let body = json!({
         "query": term,
@@ -52,14 +52,13 @@ pub(super) async fn search(api: &Api, request: &Parts) -> Result<Response, ApiEr
     ))
 }
 
-fn result(found: &Found) -> Value {
+fn result(found: &FoundRepository) -> Value {
     json!({
         "name": found.name.as_str(),
         "description": found.description,
-        // Nobody can give stars yet, and nothing here is anybody's official image.
-        "star_count": 0,
-        "is_official": false,
-        "is_automated": false,
+        "star_count": found.star_count,
+        "is_official": found.is_official,
+        "is_automated": found.is_automated,
     })
 }
 

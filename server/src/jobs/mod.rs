@@ -18,6 +18,9 @@ use crate::registry::{Policy, Registry, RegistryError, Scrubber};
 /// How often the whole store is listed for objects that no row names.
 const AUDIT_EVERY: Duration = Duration::from_hours(24);
 
+/// How often it is written what was pulled when.
+const WRITE_PULLS_EVERY: Duration = Duration::from_secs(30);
+
 /// What the configuration lets a collection remove.
 pub(crate) fn policy(config: &JobsConfig) -> Policy {
     Policy {
@@ -48,7 +51,31 @@ impl Jobs {
         if let Some(every) = config.gc_interval {
             tasks.spawn(repeat(every, registry.clone(), policy(config)));
         }
+        tasks.spawn(describe(registry.clone()));
+        tasks.spawn(write_pulls(registry.clone()));
         Self { _tasks: tasks }
+    }
+}
+
+/// Reads once what an older program did not.
+async fn describe(registry: Registry) {
+    if let Err(error) = registry.describe_what_is_old().await {
+        tracing::warn!(
+            error = %Chain(&error),
+            "not every image was described for the search; the next start goes on"
+        );
+    }
+}
+
+/// Writes from time to time when what was pulled.
+async fn write_pulls(registry: Registry) {
+    let mut ticks = interval(WRITE_PULLS_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = registry.write_pulls().await {
+            tracing::warn!(error = %Chain(&error), "some pulls were not noted");
+        }
     }
 }
 

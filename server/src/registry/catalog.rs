@@ -46,7 +46,7 @@ impl Registry {
 
 impl<T> Page<T> {
     /// The first `limit` of up to one more.
-    fn cut(mut entries: Vec<T>, limit: u32) -> Self {
+    pub(super) fn cut(mut entries: Vec<T>, limit: u32) -> Self {
         let limit = limit as usize;
         let more = entries.len() > limit && limit > 0;
         entries.truncate(limit);

@@ -23,6 +23,8 @@ pub(crate) struct PushManifest {
     /// What the client calls the content.
     pub(crate) content_type: Option<String>,
     pub(crate) content: Bytes,
+    /// The account that pushes.
+    pub(crate) pushed_by: String,
 }
 
 /// A push that is done.
@@ -68,6 +70,7 @@ impl Registry {
         let subject = manifest.subject().map(|subject| subject.digest.clone());
         let targets = Targets::of(&manifest);
         let annotations = annotations(&manifest)?;
+        let facts = self.facts_of(repository, &manifest).await;
         let missing = self
             .db
             .put_manifest(
@@ -82,6 +85,8 @@ impl Registry {
                     blobs: &targets.blobs,
                     manifests: &targets.manifests,
                     tags: &tags,
+                    facts: &facts,
+                    pushed_by: &push.pushed_by,
                 },
                 !self.rules.allow_sparse,
             )

@@ -8,9 +8,11 @@ mod blob;
 mod catalog;
 mod check;
 mod error;
+mod facts;
 mod gc;
 mod ingest;
 mod manifest;
+mod pulls;
 mod referrers;
 mod replica;
 mod scrub;
@@ -22,6 +24,7 @@ mod upload;
 use std::sync::Arc;
 
 pub(crate) use blob::Mounted;
+pub(crate) use catalog::Page;
 pub use check::{Hurt, ObjectHolder, Problem};
 pub(crate) use error::RegistryError;
 pub(crate) use gc::Policy;
@@ -32,12 +35,17 @@ pub(crate) use referrers::Referrer;
 pub(crate) use replica::Replica;
 pub use scrub::{BadBlob, Remedy, Scrubbed};
 pub(crate) use scrub::{Scrubber, Turn};
-pub(crate) use search::Found;
 pub(crate) use upload::{Chunk, UploadId, UploadSession};
+
+use hythe_oci::RepositoryName;
 
 use crate::blob_store::BlobStore;
 use crate::config::RulesConfig;
 use crate::db::Database;
+pub(crate) use crate::db::{FoundRepository, RepositoryChange, RepositoryRecord, TagRecord};
+
+/// Which repositories a caller may see.
+pub(crate) type Visible<'a> = &'a (dyn Fn(&RepositoryName) -> bool + Send + Sync);
 
 /// The registry; cheap to clone.
 #[derive(Clone, Debug)]
@@ -45,6 +53,7 @@ pub(crate) struct Registry {
     db: Database,
     store: BlobStore,
     rules: Arc<RulesConfig>,
+    pulls: Arc<pulls::Pulls>,
 }
 
 impl Registry {
@@ -54,6 +63,7 @@ impl Registry {
             db,
             store,
             rules: Arc::new(rules),
+            pulls: Arc::default(),
         }
     }
 

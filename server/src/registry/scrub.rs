@@ -391,6 +391,7 @@ mod tests {
             reference: Reference::Tag(tag.parse().unwrap()),
             tags: Vec::new(),
             content_type: None,
+            pushed_by: String::new(),
             content: Bytes::from(manifest.to_string()),
         };
         app.registry.put_manifest(&name(to), push).await.map(drop)

@@ -1,55 +1,50 @@
-//! Search: repositories by a part of their name.
+//! Search: repositories by words of their name, of their description, and of
+//! what their newest image says of itself.
 
-use hythe_oci::RepositoryName;
-use serde_json::Value;
-
-use super::{Registry, RegistryError};
+use super::{Registry, RegistryError, Visible};
+use crate::db::FoundRepository;
 
 /// The most results of one page, as docker asks for at most.
 const PAGE_RESULTS: u32 = 100;
 
-/// Larger manifests are not read for their description.
-const DESCRIBED_BYTES: u32 = 64 << 10;
-
-/// The annotation that says what an image is (OCI image specification).
-const DESCRIPTION: &str = "org.opencontainers.image.description";
-
-/// A repository that was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Found {
-    pub(crate) name: RepositoryName,
-    /// What its newest image says of itself; may be empty.
-    pub(crate) description: String,
-}
+/// Repositories that are looked at together.
+const BATCH: u32 = 200;
 
 impl Registry {
-    /// Page `page`, counted from 1, of the repositories whose name holds
-    /// `term`, with `n` results each.
+    /// Page `page`, counted from 1, of the repositories that `term` finds and
+    /// the caller may see, with `n` results each.
     pub(crate) async fn search(
         &self,
         term: &str,
-        n: u32,
-        page: u32,
-    ) -> Result<Vec<Found>, RegistryError> {
-        let n = n.clamp(1, PAGE_RESULTS);
-        let offset = n.saturating_mul(page.saturating_sub(1));
+        (n, page): (u32, u32),
+        visible: Visible<'_>,
+    ) -> Result<Vec<FoundRepository>, RegistryError> {
+        let n = n.clamp(1, PAGE_RESULTS) as usize;
+        let mut to_skip = n.saturating_mul(page.saturating_sub(1) as usize);
         // Names have no capitals, whoever searches for them may.
         let term = term.trim().to_lowercase();
-        let found = self
-            .db
-            .search_repositories(&term, (n, offset), DESCRIBED_BYTES);
-        let found = found.await?.into_iter();
-        Ok(found
-            .map(|(name, manifest)| Found {
-                name,
-                description: manifest.map_or_else(String::new, |bytes| description(&bytes)),
-            })
-            .collect())
+        let mut found = Vec::new();
+        let mut offset = 0;
+        loop {
+            let batch = self.db.search_repositories(&term, (BATCH, offset)).await?;
+            let is_last = batch.len() < BATCH as usize;
+            for repository in batch {
+                if !visible(&repository.name) {
+                    continue;
+                }
+                if to_skip > 0 {
+                    to_skip -= 1;
+                    continue;
+                }
+                found.push(repository);
+                if found.len() == n {
+                    return Ok(found);
+                }
+            }
+            if is_last {
+                return Ok(found);
+            }
+            offset = offset.saturating_add(BATCH);
+        }
     }
-}
-
-fn description(manifest: &[u8]) -> String {
-    let manifest: Value = serde_json::from_slice(manifest).unwrap_or_default();
-    let text = manifest["annotations"][DESCRIPTION].as_str();
-    text.unwrap_or_default().to_owned()
 }

@@ -81,6 +81,7 @@ async fn push_manifest(app: &TestRegistry, to: &RepositoryName, tag: &str, layer
         reference: Reference::Tag(tag.parse().unwrap()),
         tags: Vec::new(),
         content_type: None,
+        pushed_by: String::new(),
         content: manifest(layers),
     };
     match app.registry.put_manifest(to, push).await {

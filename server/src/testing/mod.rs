@@ -130,6 +130,11 @@ impl TestRegistry {
         }
     }
 
+    /// Its database, for what only tests do to it.
+    pub(crate) async fn database(&self) -> Database {
+        Database::open(&self.database).await.unwrap()
+    }
+
     /// How many finished segments the store holds.
     pub(crate) async fn stored_objects(&self) -> usize {
         let all: Vec<(String, u64)> = self.store.list(i64::MAX).try_collect().await.unwrap();

@@ -4,6 +4,7 @@
 //! every route must have been asked something.
 
 mod blobs;
+mod facts;
 mod listings;
 mod manifests;
 mod uploads;
@@ -143,6 +144,19 @@ impl TestApp {
         answer.header("docker-content-digest").parse().unwrap()
     }
 
+    /// Points another tag at what is there.
+    async fn push_manifest_again(&self, repository: &str, digest: &Digest, tag: &str) {
+        let there = self
+            .get(&format!("/v2/{repository}/manifests/{digest}"))
+            .await;
+        let manifest: Value = there.json();
+        let content_type = format!("content-type: {}", manifest["mediaType"].as_str().unwrap());
+        let uri = format!("/v2/{repository}/manifests/{tag}");
+        self.ask("PUT", &uri, &[&content_type], there.body)
+            .await
+            .is(StatusCode::CREATED);
+    }
+
     async fn put_manifest(&self, repository: &str, reference: &str, manifest: &Value) -> Answer {
         let media_type = manifest["mediaType"].as_str().unwrap();
         self.ask(
@@ -255,6 +269,7 @@ async fn suite(app: &TestApp) {
     blobs::suite(app).await;
     manifests::suite(app).await;
     listings::suite(app).await;
+    facts::suite(app).await;
     assert_eq!(*app.asked.lock().unwrap(), route::tests::names());
 }
 

@@ -64,7 +64,7 @@ async fn list_repositories(api: &Api, request: &Parts) -> Result<Response, ApiEr
     let listed = api.registry.describe_repositories(n, last, &|_| true);
     let page = listed.await?;
     let last = page.entries.last().map(|record| record.name.to_string());
-    let (next, entries) = shown(page, repository_json);
+    let (next, entries) = shown(&page, repository_json);
     Ok(listing(
         request,
         ("repositories", entries),
@@ -83,7 +83,7 @@ async fn list_tags(
     let last = query.get("last").unwrap_or_default();
     let page = api.registry.describe_tags(name, n, last).await?;
     let last = page.entries.last().map(|record| record.name.to_string());
-    let (next, entries) = shown(page, tag_json);
+    let (next, entries) = shown(&page, tag_json);
     Ok(listing(
         request,
         ("tags", entries),
@@ -156,7 +156,7 @@ fn nothing() -> Response {
 }
 
 /// The entries of a page, and whether there are more after them.
-fn shown<T>(page: Page<T>, show: impl Fn(&T) -> Value) -> (bool, Vec<Value>) {
+fn shown<T>(page: &Page<T>, show: impl Fn(&T) -> Value) -> (bool, Vec<Value>) {
     (page.more, page.entries.iter().map(show).collect())
 }
 

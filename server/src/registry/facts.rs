@@ -117,7 +117,7 @@ impl Registry {
         account: &str,
         given: bool,
     ) -> Result<(), RegistryError> {
-        self.known(name, self.db.set_star(name, account, given).await?)
+        known(name, self.db.set_star(name, account, given).await?)
     }
 
     /// Changes description and flags.
@@ -127,7 +127,7 @@ impl Registry {
         change: &RepositoryChange,
     ) -> Result<(), RegistryError> {
         let changed = self.db.change_repository(name, change).await?;
-        self.known(name, changed)
+        known(name, changed)
     }
 
     /// Deletes a repository with everything in it. Its blobs' bytes go with the
@@ -136,7 +136,7 @@ impl Registry {
         &self,
         name: &RepositoryName,
     ) -> Result<(), RegistryError> {
-        self.known(name, self.db.delete_repository(name).await?)
+        known(name, self.db.delete_repository(name).await?)
     }
 
     /// Reads the facts of manifests that an older program stored, and indexes
@@ -215,13 +215,13 @@ impl Registry {
         let pieces: Vec<Bytes> = blob.read(0..size_bytes).await?.try_collect().await?;
         Ok(pieces.concat())
     }
+}
 
-    fn known(&self, name: &RepositoryName, found: bool) -> Result<(), RegistryError> {
-        if found {
-            Ok(())
-        } else {
-            Err(RegistryError::NameUnknown(name.clone()))
-        }
+fn known(name: &RepositoryName, found: bool) -> Result<(), RegistryError> {
+    if found {
+        Ok(())
+    } else {
+        Err(RegistryError::NameUnknown(name.clone()))
     }
 }
 

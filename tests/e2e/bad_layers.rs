@@ -152,7 +152,7 @@ fn whiteouts_links_and_modes_come_out_as_they_went_in() {
     let host = Host::new();
     let server = Server::start(&host);
     let busybox = hythe_tests::busybox();
-    let base_tar = gunzip(&busybox, 0);
+    let base_tar = busybox.layer_tar(0);
     let second = TarBuilder::new()
         .directory("data/", 0o750)
         .file("data/kept", 0o640, b"kept")
@@ -185,18 +185,4 @@ fn whiteouts_links_and_modes_come_out_as_they_went_in() {
         .ok();
     let expected = "data:\nkept\nlinked\n\nopaque:\nnew\n640 2\n4755 1\n750 1\nkept";
     assert_eq!(run.text(), expected);
-}
-
-fn gunzip(image: &Layout, layer: usize) -> Vec<u8> {
-    use std::io::Read as _;
-    let path = image
-        .path
-        .join("blobs")
-        .join(image.layer_digests()[layer].replace(':', "/"));
-    let file = fs::File::open(path).expect("the layer");
-    let mut tar = Vec::new();
-    flate2::read::GzDecoder::new(file)
-        .read_to_end(&mut tar)
-        .expect("gzip");
-    tar
 }

@@ -12,9 +12,11 @@
 mod agent_crash;
 mod archives;
 mod bad_layers;
+mod bad_links;
 mod build;
 mod cli;
 mod exit_codes;
+mod images;
 mod isolation;
 mod leave_nothing;
 mod limits;

@@ -1,10 +1,12 @@
 //! Images made by hand: every byte is the test's own, so that wrong ones can be made too.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use flate2::{Compression, write::GzEncoder};
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -120,14 +122,30 @@ impl TarBuilder {
 pub struct ImageBuilder {
     layers: Vec<Layer>,
     config: Value,
+    created: Option<String>,
+    architecture: Option<String>,
 }
 
 impl ImageBuilder {
     pub fn new() -> Self {
         Self {
-            layers: Vec::new(),
             config: json!({}),
+            ..Self::default()
         }
+    }
+
+    /// When it says that it was made; the same day for all that say nothing.
+    #[must_use]
+    pub fn created(mut self, time: &str) -> Self {
+        self.created = Some(time.to_owned());
+        self
+    }
+
+    /// Another machine's.
+    #[must_use]
+    pub fn architecture(mut self, architecture: &str) -> Self {
+        self.architecture = Some(architecture.to_owned());
+        self
     }
 
     #[must_use]
@@ -160,9 +178,9 @@ impl ImageBuilder {
             .map(|layer| layer.diff_id.as_str())
             .collect();
         let config = json!({
-            "architecture": architecture(),
+            "architecture": self.architecture.as_deref().unwrap_or(architecture()),
             "os": "linux",
-            "created": "2024-01-01T00:00:00Z",
+            "created": self.created.as_deref().unwrap_or("2024-01-01T00:00:00Z"),
             "config": self.config,
             "rootfs": {"type": "layers", "diff_ids": diff_ids},
             "history": diff_ids.iter().map(|_| json!({"created_by": "test"})).collect::<Vec<_>>(),
@@ -246,6 +264,23 @@ impl Layout {
     /// `oci:…`, as skopeo and podman call it.
     pub fn transport(&self) -> String {
         format!("oci:{}", self.path.display())
+    }
+
+    /// Of everything that a pull brings: manifest, configuration, layers.
+    pub fn blob_bytes(&self) -> u64 {
+        let blobs = fs::read_dir(self.path.join("blobs/sha256")).expect("blobs");
+        let sizes = blobs.map(|blob| blob.expect("a blob").metadata().expect("its size").len());
+        sizes.sum()
+    }
+
+    /// A layer that this module packed, unpacked again.
+    pub fn layer_tar(&self, number: usize) -> Vec<u8> {
+        let digest = self.layer_digests().remove(number);
+        let blob = self.path.join("blobs").join(digest.replace(':', "/"));
+        let blob = fs::File::open(blob).expect("the layer");
+        let mut tar = Vec::new();
+        GzDecoder::new(blob).read_to_end(&mut tar).expect("gzip");
+        tar
     }
 
     /// Digests of the manifest's layers, lowest first.

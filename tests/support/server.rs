@@ -20,6 +20,7 @@ pub struct Server<'host> {
     disk: Option<SmallDisk>,
     directory: TempDir,
     port: u16,
+    listen: String,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     process: Option<Child>,
@@ -29,6 +30,8 @@ pub struct Server<'host> {
 #[derive(Debug)]
 pub struct ServerOptions<'a> {
     pub port: u16,
+    /// The address to listen on, when not only this host is to be served.
+    pub listen: Option<&'a str>,
     /// Further command-line arguments.
     pub arguments: &'a [&'a str],
     pub environment: Vec<(String, String)>,
@@ -40,6 +43,7 @@ impl Default for ServerOptions<'_> {
     fn default() -> Self {
         Self {
             port: 5000,
+            listen: None,
             arguments: &[],
             environment: Vec::new(),
             disk_bytes: None,
@@ -94,6 +98,7 @@ impl<'host> Server<'host> {
             disk,
             directory,
             port: options.port,
+            listen: format!("{}:{}", options.listen.unwrap_or("127.0.0.1"), options.port),
             arguments: options.arguments.iter().map(ToString::to_string).collect(),
             environment: options.environment.clone(),
             process: None,
@@ -136,7 +141,7 @@ impl<'host> Server<'host> {
         let child = self
             .host
             .command(hythe_binary())
-            .args(["server", "--listen", &self.address(), "--data"])
+            .args(["server", "--listen", &self.listen, "--data"])
             .arg(self.data())
             .args(&self.arguments)
             .envs(self.environment.iter().cloned())

@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::error::EngineError;
@@ -81,6 +83,13 @@ impl Filters {
         if let Ok(time) = text.parse::<Timestamp>() {
             return Ok(Some(time));
         }
+        // A date without a zone is this machine's.
+        if text.contains('-')
+            && let Ok(local) = text.parse::<DateTime>()
+        {
+            let zoned = local.to_zoned(TimeZone::system()).map_err(|_| wrong())?;
+            return Ok(Some(zoned.timestamp()));
+        }
         let (seconds, nanoseconds) = text.split_once('.').unwrap_or((text, "0"));
         let seconds = seconds.parse().map_err(|_| wrong())?;
         let nanoseconds = format!("{nanoseconds:0<9}").parse().map_err(|_| wrong())?;
@@ -132,6 +141,9 @@ mod tests {
             "1700000000",
             "1700000000.5",
             "2024-01-01T00:00:00Z",
+            "2024-01-01T10:30:00",
+            "2024-01-01T10:30",
+            "2024-01-01",
         ] {
             let mut filters = Filters::new();
             filters.insert("until", good);

@@ -69,13 +69,12 @@ pub(super) async fn import(
 }
 
 pub(super) async fn save_all(State(engine): State<Engine>, query: Query) -> Result<Response> {
-    refuse_platform(&query)?;
     let names: Vec<String> = query
         .all("names")
         .flat_map(|names| names.split(','))
         .map(str::to_owned)
         .collect();
-    save(&engine, &names).await
+    save(&engine, &names, &query).await
 }
 
 pub(super) async fn save_one(
@@ -83,11 +82,13 @@ pub(super) async fn save_one(
     Name(image): Name,
     query: Query,
 ) -> Result<Response> {
-    refuse_platform(&query)?;
-    save(&engine, &[image]).await
+    save(&engine, &[image], &query).await
 }
 
-async fn save(engine: &Engine, names: &[String]) -> Result<Response> {
+async fn save(engine: &Engine, names: &[String], query: &Query) -> Result<Response> {
+    for name in names {
+        engine.check_platforms(name, query.all("platform"))?;
+    }
     let tar = engine.save_images(names).await?;
     Ok(([(CONTENT_TYPE, TAR)], tar_body(tar)).into_response())
 }
@@ -97,17 +98,12 @@ pub(super) async fn load(
     query: Query,
     StreamBody(body): StreamBody,
 ) -> Result<Response> {
-    refuse_platform(&query)?;
+    // The archive is on its way already: what is in it is not known before it is here.
+    if query.given("platform").is_some() {
+        return Err(ApiError::not_implemented(
+            "choosing a platform of loaded images is not supported by this engine",
+        ));
+    }
     let lines = engine.load_images(body).await?;
     Ok(json_lines(lines.map(progress_to_wire), LineEnd::CrLf))
-}
-
-/// An image here has one platform.
-fn refuse_platform(query: &Query) -> Result<()> {
-    match query.given("platform") {
-        None => Ok(()),
-        Some(_) => Err(ApiError::not_implemented(
-            "choosing a platform of saved or loaded images is not supported by this engine",
-        )),
-    }
 }

@@ -16,7 +16,7 @@ use super::error::ApiError;
 use super::request::{Name, Query, RegistryAuthHeader, StreamBody, Version};
 use super::stream::{LineEnd, json_lines};
 use super::wire;
-use crate::engine::{Engine, ListImages, PullImage, PushImage, SearchImages};
+use crate::engine::{Engine, ListImages, PullImage, PushImage, RemoveImage, SearchImages};
 
 pub(super) async fn list(
     State(engine): State<Engine>,
@@ -69,6 +69,7 @@ pub(super) async fn push(
         all_tags: query.given("tag").is_none() && !has_tag(&image),
         image,
         tag: query.given("tag").map(str::to_owned),
+        platform: query.given("platform").map(str::to_owned),
         credentials,
     };
     let lines = engine.push_image(request).await?;
@@ -110,7 +111,9 @@ pub(super) async fn inspect(
     State(engine): State<Engine>,
     Version(version): Version,
     Name(image): Name,
+    query: Query,
 ) -> Result<Json<wire::ImageInspect>> {
+    engine.check_platforms(&image, query.given("platform"))?;
     let view = engine.inspect_image(&image).await?;
     Ok(Json(image_inspect_to_wire(&view, version)))
 }
@@ -118,7 +121,9 @@ pub(super) async fn inspect(
 pub(super) async fn history(
     State(engine): State<Engine>,
     Name(image): Name,
+    query: Query,
 ) -> Result<Json<Vec<wire::HistoryLine>>> {
+    engine.check_platforms(&image, query.given("platform"))?;
     let lines = engine.image_history(&image).await?;
     Ok(Json(lines.into_iter().map(history_to_wire).collect()))
 }
@@ -138,7 +143,12 @@ pub(super) async fn remove(
     Name(image): Name,
     query: Query,
 ) -> Result<Json<Vec<wire::Removed>>> {
-    let removals = engine.remove_image(&image, query.flag("force")).await?;
+    engine.check_platforms(&image, query.all("platforms"))?;
+    let options = RemoveImage {
+        force: query.flag("force"),
+        keep_parents: query.flag("noprune"),
+    };
+    let removals = engine.remove_image(&image, options).await?;
     Ok(Json(removals_to_wire(removals)))
 }
 

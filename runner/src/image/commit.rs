@@ -53,9 +53,14 @@ impl ImageStore {
     pub async fn commit(
         &self,
         container: &ContainerId,
-        described: Described,
+        mut described: Described,
     ) -> Result<ImageId, ImageError> {
         let snapshot = self.snapshot(container)?;
+        // Its parent also where no build asks for it: docker keeps an image that others stand on.
+        described.built.get_or_insert_with(|| Built {
+            parent: Some(snapshot.image.clone()),
+            key: "commit".to_owned(),
+        });
         let base = self.base(&snapshot.image)?;
         let layer = self
             .blocking(move |inner| {

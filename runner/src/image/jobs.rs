@@ -120,6 +120,12 @@ impl Inner {
         }
     }
 
+    /// Whether a layer is here, packed and unpacked.
+    pub(super) fn has_layer(&self, wanted: &WantedLayer) -> bool {
+        let has_blob = self.content.contains(&wanted.descriptor.digest);
+        has_blob.unwrap_or(false) && self.layers.contains(&wanted.diff_id)
+    }
+
     fn join_or_start(
         self: &Arc<Self>,
         repository: &RemoteRepository,

@@ -194,9 +194,13 @@ impl Inner {
             .map(|layer| layer.descriptor.digest.clone())
             .collect();
         progress.send(Progress::Resolved { layers: digests }).await;
-        let layers = layers
-            .iter()
-            .map(|layer| self.get_layer(repository, layer, progress));
+        // Of layers that the very image has already there is nothing to tell, as with docker.
+        let silent = ProgressSender::silent();
+        let is_known = self.catalog.current().images.contains_key(&id);
+        let layers = layers.iter().map(|layer| {
+            let is_here = is_known && self.has_layer(layer);
+            self.get_layer(repository, layer, if is_here { &silent } else { progress })
+        });
         try_join_all(layers).await?;
 
         self.content

@@ -35,6 +35,8 @@ pub struct RemoveRequest {
     /// A name, a digest reference, an id or the beginning of one.
     pub target: String,
     pub force: bool,
+    /// Leave the unnamed steps that led to it.
+    pub keep_parents: bool,
     /// All containers that stand on images.
     pub uses: Vec<Use>,
 }
@@ -185,6 +187,7 @@ impl Removal<'_> {
         let mut next = Some(self.id.clone());
         while let Some(id) = next {
             next = catalog.parent(&id).cloned();
+            next = next.filter(|_| !self.request.keep_parents);
             catalog.images.remove(&id);
             self.removed.push(Removed::Deleted(id.0));
             next = next.filter(|parent| {

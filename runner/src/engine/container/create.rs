@@ -11,7 +11,7 @@ use super::request::CreateRequest;
 use super::surroundings::hostname;
 use super::view::{CreatedContainer, MountKind};
 use super::{merge, name, validate};
-use crate::engine::{Engine, EngineError, image};
+use crate::engine::{Engine, EngineError};
 use crate::image::Image;
 use crate::network::NetworkSpec;
 use crate::spec::{
@@ -84,7 +84,7 @@ impl Engine {
             name: name.clone(),
             created_at: Timestamp::now(),
             image_id: image.id.to_string(),
-            platform: image::platform_text(&image),
+            platform: image.config.platform.to_string(),
             config,
             host,
             argv,
@@ -144,7 +144,7 @@ impl Engine {
         Err(EngineError::NotFound(format!(
             "image with reference {text} was found but does not match the specified platform: \
              wanted {wanted}, actual: {}",
-            image::platform_text(&image)
+            image.config.platform
         )))
     }
 

@@ -1,9 +1,9 @@
 //! Containers and tars become images, images become tars: commit, import, save, load.
 
 use futures_util::stream::{self, StreamExt as _};
-use hythe_oci::{ImageReference, Platform};
+use hythe_oci::ImageReference;
 
-use super::{CommitContainer, ImportImage, Progress, ProgressStream, image_error};
+use super::{CommitContainer, ImportImage, Progress, ProgressStream, image_error, platform};
 use crate::dockerfile::{DockerfileError, ImageDescription, Variables, parse_change};
 use crate::engine::container::merge;
 use crate::engine::{ByteStream, Engine, EngineError, channel};
@@ -62,14 +62,7 @@ impl Engine {
     ) -> Result<String, EngineError> {
         let name = self.new_name(&request.repository, request.tag.as_deref())?;
         let image = described(ContainerConfig::default(), &request.changes)?;
-        let platform = request.platform.filter(|text| !text.is_empty());
-        let platform = platform
-            .map(|text| {
-                Platform::parse(&text).ok_or_else(|| {
-                    EngineError::InvalidParameter(format!("unknown platform {text:?}"))
-                })
-            })
-            .transpose()?;
+        let platform = platform::parse_given(request.platform.as_deref())?;
         let import = ImportRequest {
             described: Described {
                 config: image.config,

@@ -1,9 +1,12 @@
 //! Images, as callers see them; the image floor does the work.
 //!
-//! `view` has the requests and answers; `transfer` pulls, pushes and logs in; `archives` turns
-//! containers and tars into images, and images into tars.
+//! `view` has the requests and answers; `list` finds; `transfer` pulls, pushes and logs in;
+//! `archives` turns containers and tars into images, and images into tars; `platform` checks what
+//! was asked for against what is there.
 
 mod archives;
+mod list;
+mod platform;
 mod search;
 pub(in crate::engine) mod transfer;
 mod view;
@@ -11,7 +14,8 @@ mod view;
 pub use search::SearchImages;
 pub use view::{
     CommitContainer, HistoryView, ImageRemoval, ImageView, ImportImage, ListImages, Progress,
-    ProgressStream, PrunedImages, PullImage, PushImage, Pushed, RegistryAuth, TransferResult,
+    ProgressStream, PrunedImages, PullImage, PushImage, Pushed, RegistryAuth, RemoveImage,
+    TransferResult,
 };
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,17 +27,6 @@ use super::{Engine, EngineError, EventKind, Filters};
 use crate::image::{Image, ImageError, RemoveRequest, Removed, Use};
 use crate::spec::ContainerState;
 use view::image_view;
-
-/// `linux/amd64`, `linux/arm64/v8`.
-pub(super) fn platform_text(image: &Image) -> String {
-    let platform = &image.config.platform;
-    let mut text = format!("{}/{}", platform.os, platform.architecture);
-    if let Some(variant) = &platform.variant {
-        text.push('/');
-        text.push_str(variant);
-    }
-    text
-}
 
 /// A failure of the image floor in the engine's kinds, all causes in its text.
 pub(in crate::engine) fn image_error(error: ImageError) -> EngineError {
@@ -125,52 +118,6 @@ impl Engine {
         uses.collect()
     }
 
-    /// Newest first.
-    pub async fn list_images(&self, request: ListImages) -> Result<Vec<ImageView>, EngineError> {
-        let filters = &request.filters;
-        filters.check_keys(&[
-            "before",
-            "dangling",
-            "label",
-            "label!",
-            "reference",
-            "since",
-            "until",
-        ])?;
-        let dangling = filters.flag("dangling")?;
-        let until = filters.until()?;
-        let created = |key: &str| -> Result<_, EngineError> {
-            let Some(name) = filters.values(key).next() else {
-                return Ok(None);
-            };
-            Ok(self.resolve_image(name)?.config.created)
-        };
-        let (before, since) = (created("before")?, created("since")?);
-        let uses = self.image_uses();
-        let images = self.shared.images.list().map_err(image_error)?;
-        let matches = |image: &Image| {
-            let time = image.config.created;
-            (request.all || !image.tags.is_empty() || image.is_dangling())
-                && dangling.is_none_or(|dangling| dangling == image.is_dangling())
-                && until.is_none_or(|until| time.is_none_or(|time| time < until))
-                && before.is_none_or(|before| time.is_some_and(|time| time < before))
-                && since.is_none_or(|since| time.is_some_and(|time| time > since))
-                && filters.labels_match(&image.config.config.labels)
-                && filters.any("reference", |pattern| named_like(image, pattern))
-        };
-        let shared = request.shared_size.then(|| shared_sizes(self, &images));
-        let views = images.iter().filter(|image| matches(image)).map(|image| {
-            let mut view = image_view(image);
-            let users = uses.iter().filter(|other| other.image == image.id).count();
-            view.n_containers = i64::try_from(users).ok();
-            view.shared_size_bytes = shared
-                .as_ref()
-                .and_then(|sizes| sizes.get(&view.id).copied());
-            view
-        });
-        Ok(views.collect())
-    }
-
     pub async fn inspect_image(&self, image: &str) -> Result<ImageView, EngineError> {
         Ok(image_view(&self.resolve_image(image)?))
     }
@@ -227,11 +174,12 @@ impl Engine {
     pub async fn remove_image(
         &self,
         image: &str,
-        force: bool,
+        options: RemoveImage,
     ) -> Result<Vec<ImageRemoval>, EngineError> {
         let request = RemoveRequest {
             target: image.to_owned(),
-            force,
+            force: options.force,
+            keep_parents: options.keep_parents,
             uses: self.image_uses(),
         };
         // Checked first for docker's text with the tag in it.
@@ -288,6 +236,7 @@ impl Engine {
                 let request = RemoveRequest {
                     target: image.id.to_string(),
                     force: true,
+                    keep_parents: false,
                     uses,
                 };
                 // One that was taken into use in the meantime stays.
@@ -307,76 +256,5 @@ impl Engine {
         self.shared
             .events
             .report(EventKind::Image, action, actor, attributes);
-    }
-}
-
-/// Bytes of layers that other images have as well, by image.
-fn shared_sizes(engine: &Engine, images: &[Image]) -> BTreeMap<String, i64> {
-    let is_shared = |image: &Image, layer: &hythe_oci::DiffId| {
-        images
-            .iter()
-            .any(|other| other.id != image.id && other.diff_ids.contains(layer))
-    };
-    let size = |image: &Image| {
-        let shared = image
-            .diff_ids
-            .iter()
-            .filter(|layer| is_shared(image, layer));
-        let sizes = shared.map(|layer| engine.shared.images.layer_size_bytes(layer).unwrap_or(0));
-        i64::try_from(sizes.sum::<u64>()).unwrap_or(i64::MAX)
-    };
-    images
-        .iter()
-        .map(|image| (image.id.to_string(), size(image)))
-        .collect()
-}
-
-/// The `reference` filter: a shell pattern over the name, with or without its tag.
-fn named_like(image: &Image, pattern: &str) -> bool {
-    image.tags.iter().chain(&image.digests).any(|reference| {
-        wildcard(pattern, &reference.familiar()) || wildcard(pattern, &reference.familiar_name())
-    })
-}
-
-/// `*` stands for anything but a slash, `?` for one such character.
-fn wildcard(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) =
-        (pattern.chars().collect(), text.chars().collect());
-    // matched[n]: the pattern so far matches the first n characters.
-    let mut matched = vec![false; text.len() + 1];
-    matched[0] = true;
-    for c in pattern {
-        let mut next = vec![false; text.len() + 1];
-        next[0] = matched[0] && c == '*';
-        for n in 1..=text.len() {
-            next[n] = match c {
-                '*' => matched[n] || (next[n - 1] && text[n - 1] != '/'),
-                '?' => matched[n - 1] && text[n - 1] != '/',
-                literal => matched[n - 1] && text[n - 1] == literal,
-            };
-        }
-        matched = next;
-    }
-    matched[text.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wildcards_stop_at_slashes() {
-        let cases = [
-            ("nginx*", "nginx:1", true),
-            ("*", "nginx:1", true),
-            ("*", "team/app:1", false),
-            ("*/app:?", "team/app:1", true),
-            ("ngin?", "nginx", true),
-            ("nginx", "nginx2", false),
-            ("", "", true),
-        ];
-        for (pattern, text, expected) in cases {
-            assert_eq!(wildcard(pattern, text), expected, "{pattern} {text}");
-        }
     }
 }

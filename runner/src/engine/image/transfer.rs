@@ -1,14 +1,14 @@
 //! Images on their way from and to registries, told in docker's words.
 
 use futures_util::stream::{self, StreamExt as _};
+use hythe_oci::ImageReference;
 use hythe_oci::client::{Credentials, Secret};
-use hythe_oci::{ImageReference, Platform};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     Progress, ProgressStream, PullImage, PushImage, Pushed, RegistryAuth, TransferResult,
-    image_error, registry_error,
+    image_error, platform, registry_error,
 };
 use crate::engine::{Engine, EngineError};
 use crate::image::{self, LayerProgress, ProgressSender, PullRequest};
@@ -45,12 +45,7 @@ impl Engine {
             .images
             .parse_reference(&name)
             .map_err(image_error)?;
-        let platform = match request.platform.as_deref().filter(|text| !text.is_empty()) {
-            None => None,
-            Some(text) => Some(Platform::parse(text).ok_or_else(|| {
-                EngineError::InvalidParameter(format!("unknown platform {text:?}"))
-            })?),
-        };
+        let platform = platform::parse_given(request.platform.as_deref())?;
         let pull = PullRequest {
             reference,
             platform,
@@ -142,6 +137,9 @@ impl Engine {
         } else {
             vec![reference]
         };
+        for reference in &references {
+            self.check_platforms(&reference.familiar(), request.platform.as_deref())?;
+        }
         let credentials: Credentials = request.credentials.into();
         let engine = self.clone();
         let (lines, receiver) = mpsc::channel(64);

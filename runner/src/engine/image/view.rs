@@ -54,6 +54,8 @@ pub struct PushImage {
     /// `None` with `all_tags` off is `latest`, or what the name carries.
     pub tag: Option<String>,
     pub all_tags: bool,
+    /// As with a pull; the image has to be for it.
+    pub platform: Option<String>,
     pub credentials: RegistryAuth,
 }
 
@@ -138,6 +140,14 @@ pub struct HistoryView {
     pub comment: String,
 }
 
+/// How `DELETE /images/{name}` may go.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RemoveImage {
+    pub force: bool,
+    /// Leave the unnamed images that led to it.
+    pub keep_parents: bool,
+}
+
 /// What removing an image did, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ImageRemoval {
@@ -187,12 +197,16 @@ fn comment(config: &ImageConfig) -> &str {
     }
 }
 
+pub(super) fn familiar<'a>(names: impl IntoIterator<Item = &'a ImageReference>) -> Vec<String> {
+    names.into_iter().map(ImageReference::familiar).collect()
+}
+
 pub(super) fn image_view(image: &Image) -> ImageView {
     let config = &image.config;
     ImageView {
         id: image.id.to_string(),
-        tags: image.tags.iter().map(ImageReference::familiar).collect(),
-        digests: image.digests.iter().map(ImageReference::familiar).collect(),
+        tags: familiar(&image.tags),
+        digests: familiar(&image.digests),
         parent: image
             .parent
             .as_ref()

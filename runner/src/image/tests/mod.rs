@@ -67,6 +67,7 @@ impl Ground {
         let request = RemoveRequest {
             target: target.to_owned(),
             force,
+            keep_parents: false,
             uses: Vec::new(),
         };
         self.store.remove(request).await
@@ -429,6 +430,7 @@ async fn containers_keep_their_image() {
         let request = RemoveRequest {
             target: format!("{}/app:1", registry.host),
             force,
+            keep_parents: false,
             uses: vec![Use {
                 image: id.clone(),
                 container: container.clone(),
@@ -448,6 +450,7 @@ async fn containers_keep_their_image() {
     let request = RemoveRequest {
         target: id.to_string(),
         force: true,
+        keep_parents: false,
         uses: Vec::new(),
     };
     ground.store.remove(request).await.unwrap();

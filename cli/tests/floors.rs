@@ -16,7 +16,10 @@ const MAY_IMPORT: [(&str, &[&str]); 8] = [
     ("api", &[]),
     ("credentials", &[]),
     ("serve", &["failure", "values"]),
-    ("registry_admin", &["failure", "format", "output", "values"]),
+    (
+        "registry_admin",
+        &["failure", "format", "output", "terminal", "values"],
+    ),
     (
         "commands",
         &[

@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 
+use crate::auth::Auth;
 use crate::blob_store::{BlobStore, Ownership, StoreError};
 use crate::config::{Config, ScrubConfig};
 use crate::db::{Database, DbError};
@@ -39,6 +40,14 @@ impl Server {
         let store = BlobStore::open(&config.storage)?;
         let owned = store.take_over()?;
         let db = Database::open(&config.database).await?;
+        let auth = Auth::new(db.clone(), config.auth);
+        if !address.ip().is_loopback() && auth.is_without_accounts().await? {
+            tracing::warn!(
+                %address,
+                "there are no accounts: whoever reaches this address may read, replace and \
+                 delete every image (hythe registry user add makes one)"
+            );
+        }
         let registry = Registry::new(db, store, config.rules);
         let scrub = match config.scrub.interval {
             Some(every) => Some((every, scrubber(&registry, &config.scrub)?)),
@@ -48,7 +57,7 @@ impl Server {
         Ok(Self {
             listener,
             local_addr,
-            api: Api::new(registry.clone(), config.http),
+            api: Api::new(registry.clone(), auth, config.http),
             registry,
             jobs,
             _owned: owned,

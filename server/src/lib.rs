@@ -7,6 +7,7 @@
 //! http     [4] the only module that knows HTTP
 //! jobs     [4] work beside requests: upload expiry, garbage collection,
 //!              scrub
+//! auth     [3] who is asking, what may they do; tokens
 //! registry [3] the rules, in the words of the specification
 //! db       [2] the only module that knows SQL
 //! blob_store [2] the only module that knows object stores
@@ -19,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 mod app;
+mod auth;
 mod blob_store;
 pub mod config;
 mod db;
@@ -31,6 +33,11 @@ mod registry;
 mod testing;
 
 pub use app::{ServeError, Server};
+pub use auth::{
+    AccountError, AccountView, Accounts, Action, Actions, ActionsError, AuditEntry, Effect,
+    GrantView, GroupView, IdentityView, Imported, Limit, LimitError, NewToken, PatternError,
+    Principal, RepositoryPattern, TokenView,
+};
 pub use config::{Config, ConfigError};
 pub use maintenance::Maintenance;
 pub use registry::{BadBlob, Collected, Finding, Hurt, ObjectHolder, Problem, Remedy, Scrubbed};

@@ -2,6 +2,7 @@
 //! the same rules, on the same stores, beside whatever else goes on.
 
 use crate::app::{ServeError, scrubber};
+use crate::auth::Accounts;
 use crate::blob_store::BlobStore;
 use crate::config::{Config, JobsConfig, ScrubConfig};
 use crate::db::Database;
@@ -17,6 +18,12 @@ pub struct Maintenance {
 }
 
 impl Maintenance {
+    /// Opens the accounts of a configuration, for whoever may open its database.
+    pub async fn accounts(config: &Config) -> Result<Accounts, ServeError> {
+        let db = Database::open(&config.database).await?;
+        Ok(Accounts::of_operator(db))
+    }
+
     /// Opens the stores of a configuration and brings the schema up to date.
     pub async fn open(config: Config) -> Result<Self, ServeError> {
         let store = BlobStore::open(&config.storage)?;

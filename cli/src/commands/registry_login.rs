@@ -1,10 +1,8 @@
 //! `hythe login` and `hythe logout`.
 
-use std::io::{BufRead as _, Write as _};
+use std::io::BufRead as _;
 
-use anyhow::Context as _;
 use clap::Args;
-use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
 use serde::Deserialize;
 
 use crate::api::{Api, Call};
@@ -63,7 +61,7 @@ pub(super) async fn login(api: &Api, arguments: LoginArguments) -> Outcome {
             text.truncate(text.trim_end_matches(['\r', '\n']).len());
             text
         }
-        None => ask_password()?,
+        None => terminal::ask_password("Password: ")?,
     };
     if password.is_empty() {
         return Err(anyhow::anyhow!("password required").into());
@@ -125,26 +123,6 @@ fn ask_username() -> anyhow::Result<String> {
     let name = name.trim();
     anyhow::ensure!(!name.is_empty(), "username is required");
     Ok(name.to_owned())
-}
-
-fn ask_password() -> anyhow::Result<String> {
-    anyhow::ensure!(
-        terminal::input_is_terminal(),
-        "cannot perform an interactive login from a non TTY device"
-    );
-    output::print("Password: ")?;
-    let saved = tcgetattr(std::io::stdin()).context("cannot read the terminal's settings")?;
-    let mut silent = saved.clone();
-    silent.local_flags.remove(LocalFlags::ECHO);
-    tcsetattr(std::io::stdin(), SetArg::TCSANOW, &silent)
-        .context("cannot keep the terminal from showing the password")?;
-    let mut password = String::new();
-    let read = std::io::stdin().lock().read_line(&mut password);
-    tcsetattr(std::io::stdin(), SetArg::TCSANOW, &saved)
-        .context("cannot restore the terminal's settings")?;
-    writeln!(std::io::stdout())?;
-    read?;
-    Ok(password.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 #[cfg(test)]

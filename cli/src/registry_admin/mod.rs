@@ -4,6 +4,7 @@
 //! server that may be running on them, and shows what the library answers (`show`). It never
 //! asks a server or an agent.
 
+mod accounts;
 mod check;
 mod gc;
 mod scrub;
@@ -14,6 +15,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
 use crate::failure::Outcome;
+use accounts::Noun;
 use stores::StoreArguments;
 
 #[derive(Debug, Args)]
@@ -32,6 +34,18 @@ enum Verb {
     Scrub(scrub::ScrubArguments),
     /// Say what is wrong with schema, rows and objects, changing nothing
     Check(check::CheckArguments),
+    /// People who may log in
+    User(accounts::UserArguments),
+    /// Accounts for programs
+    Robot(accounts::RobotArguments),
+    /// Groups of accounts
+    Group(accounts::GroupArguments),
+    /// Secrets that stand for an account
+    Token(accounts::TokenArguments),
+    /// Who may do what to which repositories
+    Grant(accounts::GrantArguments),
+    /// Whose tokens of other issuers stand for an account
+    Identity(accounts::IdentityArguments),
 }
 
 /// Runs the verb to its end.
@@ -52,5 +66,11 @@ async fn dispatch(verb: Verb, stores: &StoreArguments) -> Outcome {
         Verb::Gc(arguments) => gc::run(&arguments, stores).await,
         Verb::Scrub(arguments) => scrub::run(&arguments, stores).await,
         Verb::Check(arguments) => check::run(&arguments, stores).await,
+        Verb::User(arguments) => accounts::run(Noun::User(arguments), stores).await,
+        Verb::Robot(arguments) => accounts::run(Noun::Robot(arguments), stores).await,
+        Verb::Group(arguments) => accounts::run(Noun::Group(arguments), stores).await,
+        Verb::Token(arguments) => accounts::run(Noun::Token(arguments), stores).await,
+        Verb::Grant(arguments) => accounts::run(Noun::Grant(arguments), stores).await,
+        Verb::Identity(arguments) => accounts::run(Noun::Identity(arguments), stores).await,
     }
 }

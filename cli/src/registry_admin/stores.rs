@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
-use hythe_server::Maintenance;
 use hythe_server::config::{Config, Sources};
+use hythe_server::{Accounts, Maintenance};
 use tracing_subscriber::EnvFilter;
 
 #[derive(Debug, Args)]
@@ -58,6 +58,13 @@ impl StoreArguments {
         Maintenance::open(self.config()?)
             .await
             .context("cannot open the registry")
+    }
+
+    /// The registry's accounts; the schema is brought up to date.
+    pub(super) async fn accounts(&self) -> anyhow::Result<Accounts> {
+        Maintenance::accounts(&self.config()?)
+            .await
+            .context("cannot open the registry's accounts")
     }
 
     /// Sends log lines to standard error.

@@ -4,11 +4,13 @@
 
 mod detach;
 mod input;
+mod password;
 mod raw;
 mod signals;
 
 pub(crate) use detach::{DetachKeys, Typed};
 pub(crate) use input::standard_input;
+pub(crate) use password::ask_password;
 pub(crate) use raw::RawMode;
 pub(crate) use signals::{Signals, end_of_command, size_changes};
 

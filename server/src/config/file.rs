@@ -18,6 +18,8 @@ pub(super) struct File {
     pub(super) redirect_blobs: bool,
     pub(super) redirect_expire_seconds: u64,
     pub(super) storage_options: BTreeMap<String, String>,
+    pub(super) external_url: String,
+    pub(super) auth: Auth,
     pub(super) limits: Limits,
     pub(super) database_pool: DatabasePool,
     pub(super) manifests: Manifests,
@@ -26,6 +28,17 @@ pub(super) struct File {
     pub(super) scrub: Scrub,
     pub(super) replica_options: BTreeMap<String, String>,
     pub(super) telemetry: Telemetry,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Auth {
+    pub(super) service: String,
+    pub(super) access_token_seconds: u64,
+    pub(super) refresh_token_seconds: u64,
+    pub(super) key_rotate_seconds: u64,
+    pub(super) password_checks: usize,
+    pub(super) failed_logins_per_minute: u32,
 }
 
 #[derive(Debug, Deserialize)]

@@ -24,6 +24,8 @@ use url::Url;
 pub struct Config {
     /// The network side.
     pub http: HttpConfig,
+    /// Accounts and tokens.
+    pub auth: AuthConfig,
     /// The object store.
     pub storage: StorageConfig,
     /// The SQL database.
@@ -53,6 +55,28 @@ pub struct HttpConfig {
     pub shutdown_grace: Duration,
     /// How long a presigned address is good; `None` when blobs are not redirected.
     pub redirect_expire: Option<Duration>,
+    /// The address that clients know this registry by; `None` is the one that
+    /// each of them says.
+    pub external_url: Option<Url>,
+}
+
+/// Who is let in, and how.
+#[derive(Clone, Debug)]
+pub struct AuthConfig {
+    /// The name that tokens are for.
+    pub service: String,
+    /// Whether everybody may do everything while there is no account.
+    pub may_be_open: bool,
+    /// How long a token is good that says what its bearer may do.
+    pub access_token: Duration,
+    /// How long one is good that buys such tokens.
+    pub refresh_token: Duration,
+    /// How often the key that signs them is replaced.
+    pub key_rotate: Duration,
+    /// How many passwords are checked at once.
+    pub password_checks: usize,
+    /// How many logins of one address may fail in a minute; 0 is any number.
+    pub failed_logins_per_minute: u32,
 }
 
 /// Where blobs live.

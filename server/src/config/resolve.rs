@@ -10,8 +10,8 @@ use url::Url;
 use super::file::File;
 use super::sources::{Sources, merge};
 use super::{
-    Config, ConfigError, DatabaseConfig, HttpConfig, JobsConfig, ReplicaConfig, RulesConfig,
-    ScrubConfig, Secret, StorageConfig, TelemetryConfig,
+    AuthConfig, Config, ConfigError, DatabaseConfig, HttpConfig, JobsConfig, ReplicaConfig,
+    RulesConfig, ScrubConfig, Secret, StorageConfig, TelemetryConfig,
 };
 
 const STORAGE_SCHEMES: [&str; 5] = ["file", "s3", "gs", "az", "memory"];
@@ -49,7 +49,9 @@ fn resolve(table: Table) -> Result<Config, ConfigError> {
             redirect_expire: file
                 .redirect_blobs
                 .then(|| Duration::from_secs(file.redirect_expire_seconds)),
+            external_url: external_url(&file.external_url)?,
         },
+        auth: auth(&file, listen)?,
         storage: storage(&file, &data)?,
         database: database(&file, &data)?,
         rules: RulesConfig {
@@ -88,6 +90,49 @@ fn listen(file: &File) -> Result<SocketAddr, ConfigError> {
         return Err(ConfigError::InsecureListen { listen });
     }
     Ok(listen)
+}
+
+fn external_url(text: &str) -> Result<Option<Url>, ConfigError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let origin = "external_url";
+    let url = Url::parse(text).map_err(|error| invalid(origin, &error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") || url.path() != "/" || url.query().is_some() {
+        return Err(invalid(origin, "not https:// or http:// and a host alone"));
+    }
+    Ok(Some(url))
+}
+
+/// Clients take a token for one that is good for a minute at least.
+const SHORTEST_TOKEN: u64 = 60;
+
+fn auth(file: &File, listen: SocketAddr) -> Result<AuthConfig, ConfigError> {
+    let said = &file.auth;
+    if said.access_token_seconds < SHORTEST_TOKEN {
+        let reason = format!("clients need {SHORTEST_TOKEN} seconds at least");
+        return Err(invalid("auth.access_token_seconds", &reason));
+    }
+    let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':');
+    if said.service.is_empty() || !said.service.bytes().all(is_name) {
+        return Err(invalid(
+            "auth.service",
+            "letters, digits, '.', '-', '_' and ':' alone",
+        ));
+    }
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(AuthConfig {
+        service: said.service.clone(),
+        may_be_open: listen.ip().is_loopback() || file.allow_insecure_listen,
+        access_token: Duration::from_secs(said.access_token_seconds),
+        refresh_token: Duration::from_secs(said.refresh_token_seconds),
+        key_rotate: Duration::from_secs(said.key_rotate_seconds),
+        password_checks: match said.password_checks {
+            0 => processors.div_ceil(4),
+            checks => checks,
+        },
+        failed_logins_per_minute: said.failed_logins_per_minute,
+    })
 }
 
 fn storage(file: &File, data: &Path) -> Result<StorageConfig, ConfigError> {

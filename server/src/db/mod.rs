@@ -5,8 +5,12 @@
 //! PostgreSQL. Never touches bytes in the object store: a removed row leaves
 //! its objects' keys in `garbage_objects`, in the same transaction.
 
+mod accounts;
+mod audit;
 mod blobs;
 mod connect;
+mod credentials;
+mod directory;
 mod error;
 mod facts;
 mod garbage;
@@ -26,7 +30,13 @@ mod write;
 use std::str::FromStr;
 use std::sync::Arc;
 
+pub(crate) use accounts::{DirectoryTable, Named};
+pub(crate) use audit::AuditRecord;
 pub(crate) use blobs::{BlobRecord, CommittedBlob, DeleteBlob, MountBlob, NewBlob, Segment};
+pub(crate) use directory::{
+    AccountRecord, ApiTokenRecord, DirectoryRecord, GrantRecord, GroupRecord, IdentityRecord,
+    SigningKeyRecord,
+};
 pub(crate) use error::DbError;
 pub(crate) use facts::{ManifestFacts, RepositoryRecord, TagRecord};
 pub(crate) use holders::{NamedBy, TaggedIn};

@@ -4,6 +4,8 @@
 //! specification's fourteen codes. Answers to mistakes of ours say nothing of
 //! the inside; what happened goes to the log, once, with its whole chain.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
@@ -29,11 +31,9 @@ pub(crate) enum ErrorCode {
     NameInvalid,
     NameUnknown,
     SizeInvalid,
-    #[expect(dead_code, reason = "the table is the specification's, whole")]
     Unauthorized,
     Denied,
     Unsupported,
-    #[expect(dead_code, reason = "the table is the specification's, whole")]
     TooManyRequests,
 }
 
@@ -79,6 +79,33 @@ impl ApiError {
     /// The client's 400s, which are most of them.
     pub(crate) fn bad_request(code: ErrorCode, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    /// The caller has to say who they are, as the challenge says how.
+    pub(crate) fn unauthorized(message: impl Into<String>, challenge: String) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized, message)
+            .with_header(header::WWW_AUTHENTICATE, challenge)
+    }
+
+    /// The caller may not, whoever they say they are.
+    pub(crate) fn denied(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, ErrorCode::Denied, message)
+    }
+
+    /// The caller came too often.
+    pub(crate) fn too_many(message: impl Into<String>, retry_after: Duration) -> Self {
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        let seconds = retry_after.as_secs_f64().ceil().to_string();
+        Self::new(status, ErrorCode::TooManyRequests, message)
+            .with_header(header::RETRY_AFTER, seconds)
+    }
+
+    /// The database does not say who there is.
+    pub(crate) fn of_accounts(error: &DbError) -> Self {
+        metrics::counter!("hythe_errors_total", "part" => "database", "kind" => "accounts")
+            .increment(1);
+        tracing::error!(error = %Chain(error), "accounts cannot be read");
+        Self::plain(StatusCode::SERVICE_UNAVAILABLE).with_header(header::RETRY_AFTER, "5")
     }
 
     /// Fits no code of the specification; a body in another form is allowed.

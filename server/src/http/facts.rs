@@ -15,6 +15,7 @@ use super::facts_route::FactsRoute;
 use super::listings::entries;
 use super::query::Query;
 use super::{ANONYMOUS, Api, body as bodies};
+use crate::auth::Caller;
 use crate::registry::{Page, RegistryError, RepositoryChange, RepositoryRecord, TagRecord};
 
 const JSON: &str = "application/json";
@@ -37,18 +38,19 @@ struct Change {
 pub(super) async fn serve(
     api: &Api,
     route: FactsRoute,
+    caller: &Caller,
     (request, body): (Parts, Body),
 ) -> Result<Response, ApiError> {
     match route {
-        FactsRoute::ListRepositories => list_repositories(api, &request).await,
+        FactsRoute::ListRepositories => list_repositories(api, caller, &request).await,
         FactsRoute::DescribeRepository(name) => describe_repository(api, &name).await,
         FactsRoute::ChangeRepository(name) => change_repository(api, &name, body).await,
         FactsRoute::DeleteRepository(name) => {
             api.registry.delete_repository(&name).await?;
             Ok(nothing())
         }
-        FactsRoute::GiveStar(name) => set_star(api, &name, true).await,
-        FactsRoute::TakeStar(name) => set_star(api, &name, false).await,
+        FactsRoute::GiveStar(name) => set_star(api, &name, caller, true).await,
+        FactsRoute::TakeStar(name) => set_star(api, &name, caller, false).await,
         FactsRoute::ListTags(name) => list_tags(api, &name, &request).await,
         FactsRoute::DescribeTag(name, tag) => {
             let record = api.registry.describe_tag(&name, &tag).await?;
@@ -57,11 +59,16 @@ pub(super) async fn serve(
     }
 }
 
-async fn list_repositories(api: &Api, request: &Parts) -> Result<Response, ApiError> {
+async fn list_repositories(
+    api: &Api,
+    caller: &Caller,
+    request: &Parts,
+) -> Result<Response, ApiError> {
     let query = Query::of(&request.uri);
     let n = entries(&query)?;
     let last = query.get("last").unwrap_or_default();
-    let listed = api.registry.describe_repositories(n, last, &|_| true);
+    let visible = |name: &RepositoryName| caller.may_see(name);
+    let listed = api.registry.describe_repositories(n, last, &visible);
     let page = listed.await?;
     let last = page.entries.last().map(|record| record.name.to_string());
     let (next, entries) = shown(&page, repository_json);
@@ -120,8 +127,19 @@ async fn change_repository(
     describe_repository(api, name).await
 }
 
-async fn set_star(api: &Api, name: &RepositoryName, given: bool) -> Result<Response, ApiError> {
-    api.registry.set_star(name, ANONYMOUS, given).await?;
+async fn set_star(
+    api: &Api,
+    name: &RepositoryName,
+    caller: &Caller,
+    given: bool,
+) -> Result<Response, ApiError> {
+    if caller.is_anonymous() {
+        return Err(ApiError::denied(
+            "a star is given by somebody with an account",
+        ));
+    }
+    let who = caller.name().unwrap_or(ANONYMOUS);
+    api.registry.set_star(name, who, given).await?;
     Ok(nothing())
 }
 

@@ -13,6 +13,7 @@ use super::answer::{answer, next_link};
 use super::blobs::digest_in;
 use super::error::{ApiError, ErrorCode};
 use super::query::Query;
+use crate::auth::Caller;
 use crate::registry::Referrer;
 
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
@@ -33,11 +34,22 @@ pub(super) async fn tags(
     Ok(listing(request, &body, next, n))
 }
 
-pub(super) async fn repositories(api: &Api, request: &Parts) -> Result<Response, ApiError> {
+pub(super) async fn repositories(
+    api: &Api,
+    caller: &Caller,
+    request: &Parts,
+) -> Result<Response, ApiError> {
     let query = Query::of(&request.uri);
     let n = entries(&query)?;
     let last = query.get("last").unwrap_or_default();
-    let page = api.registry.list_repositories(n, last).await?;
+    let page = if caller.may_see_everything() {
+        api.registry.list_repositories(n, last).await?
+    } else {
+        let visible = |name: &RepositoryName| caller.may_see(name);
+        api.registry
+            .list_visible_repositories(n, last, visible)
+            .await?
+    };
     let names: Vec<&str> = page.entries.iter().map(RepositoryName::as_str).collect();
     let next = page.more.then(|| names.last().copied()).flatten();
     let body = json!({ "repositories": names });

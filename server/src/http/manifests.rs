@@ -11,6 +11,7 @@ use super::answer::{CONTENT_DIGEST, answer, etag, has_already, not_modified, tex
 use super::error::{ApiError, ErrorCode};
 use super::query::Query;
 use super::{ANONYMOUS, Api, body as bodies};
+use crate::auth::Caller;
 use crate::registry::{Manifest, PushManifest, PushedManifest, RegistryError};
 
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
@@ -46,8 +47,8 @@ pub(super) async fn head(
 
 pub(super) async fn put(
     api: &Api,
-    name: RepositoryName,
-    reference: Reference,
+    (name, reference): (RepositoryName, Reference),
+    caller: &Caller,
     (request, body): (Parts, Body),
 ) -> Result<Response, ApiError> {
     let tags = tags_in(&Query::of(&request.uri), &reference)?;
@@ -69,7 +70,7 @@ pub(super) async fn put(
         tags,
         content_type,
         content,
-        pushed_by: ANONYMOUS.to_owned(),
+        pushed_by: caller.name().unwrap_or(ANONYMOUS).to_owned(),
     };
     let registry = api.registry.clone();
     // In a task of its own: a transaction that has begun is finished, whether

@@ -4,7 +4,9 @@
 //! handlers, one file per resource, call the registry; `error` is the one place
 //! where an error meets a status code.
 
+mod access;
 mod answer;
+mod api_v1;
 mod blobs;
 mod body;
 mod error;
@@ -24,6 +26,7 @@ mod search;
 mod serve;
 #[cfg(test)]
 mod tests;
+mod token;
 mod trace;
 mod uploads;
 
@@ -32,6 +35,7 @@ use std::sync::Arc;
 pub(crate) use metrics::install as install_metrics;
 pub(crate) use serve::Listener;
 
+use crate::auth::Auth;
 use crate::config::HttpConfig;
 use crate::registry::Registry;
 
@@ -42,14 +46,16 @@ const ANONYMOUS: &str = "anonymous";
 #[derive(Clone, Debug)]
 pub(crate) struct Api {
     registry: Registry,
+    auth: Auth,
     config: Arc<HttpConfig>,
 }
 
 impl Api {
     /// The API of a registry.
-    pub(crate) fn new(registry: Registry, config: HttpConfig) -> Self {
+    pub(crate) fn new(registry: Registry, auth: Auth, config: HttpConfig) -> Self {
         Self {
             registry,
+            auth,
             config: Arc::new(config),
         }
     }

@@ -8,6 +8,7 @@
 use http::Method;
 use hythe_oci::{Digest, Reference, RepositoryName};
 
+use super::api_v1;
 use super::facts_route::FactsRoute;
 use crate::registry::UploadId;
 
@@ -52,6 +53,14 @@ pub(crate) enum Route {
     Search,
     /// Not in the specification: what is known of repositories and tags.
     Facts(FactsRoute),
+    /// Not in the specification: a token for who shows credentials.
+    GetToken,
+    /// Not in the specification: a token for who sends a form.
+    PostToken,
+    /// The public keys of those tokens.
+    Jwks,
+    /// Administration.
+    Api(api_v1::Endpoint),
     /// Whether the process lives.
     Health,
     /// Whether it can do its work.
@@ -87,6 +96,8 @@ impl Route {
             }
             "/v1/_ping" => return read_only(method, Self::SearchPing, Self::SearchPing),
             "/v1/search" => return read_only(method, Self::Search, Self::Search),
+            "/token" => return token(method),
+            "/.well-known/jwks.json" => return read_only(method, Self::Jwks, Self::Jwks),
             "/healthz" => return read_only(method, Self::Health, Self::Health),
             "/readyz" => return read_only(method, Self::Ready, Self::Ready),
             "/metrics" => return read_only(method, Self::Metrics, Self::Metrics),
@@ -99,6 +110,9 @@ impl Route {
                 None => return Err(RouteError::NotFound),
             };
             return FactsRoute::parse(method, rest).map(Self::Facts);
+        }
+        if let Some(rest) = path.strip_prefix("/api/v1/") {
+            return api_v1::Endpoint::parse(method, rest).map(Self::Api);
         }
         let rest = path.strip_prefix("/v2/").ok_or(RouteError::NotFound)?;
         let segments: Vec<&str> = rest.split('/').collect();
@@ -141,6 +155,10 @@ impl Route {
             Self::SearchPing => "search_ping",
             Self::Search => "search",
             Self::Facts(route) => route.name(),
+            Self::GetToken => "get_token",
+            Self::PostToken => "post_token",
+            Self::Jwks => "jwks",
+            Self::Api(endpoint) => endpoint.name(),
             Self::Health => "health",
             Self::Ready => "ready",
             Self::Metrics => "metrics",
@@ -154,6 +172,16 @@ fn read_only(method: &Method, get: Route, head: Route) -> Result<Route, RouteErr
         Method::HEAD => Ok(head),
         _ => Err(RouteError::MethodNotAllowed {
             allowed: "GET, HEAD",
+        }),
+    }
+}
+
+fn token(method: &Method) -> Result<Route, RouteError> {
+    match *method {
+        Method::GET | Method::HEAD => Ok(Route::GetToken),
+        Method::POST => Ok(Route::PostToken),
+        _ => Err(RouteError::MethodNotAllowed {
+            allowed: "GET, HEAD, POST",
         }),
     }
 }
@@ -268,6 +296,10 @@ pub(super) mod tests {
             | Route::Search
             | Route::Facts(..)
             | Route::ListRepositories
+            | Route::GetToken
+            | Route::PostToken
+            | Route::Jwks
+            | Route::Api(api_v1::Endpoint::WhoAmI)
             | Route::Health
             | Route::Ready
             | Route::Metrics => (),
@@ -275,7 +307,8 @@ pub(super) mod tests {
         known(&Route::Ping);
         "ping get_blob head_blob delete_blob get_manifest head_manifest put_manifest \
          delete_manifest start_upload upload_status append_chunk complete_upload cancel_upload \
-         list_tags list_referrers list_repositories search_ping search health ready metrics"
+         list_tags list_referrers list_repositories search_ping search get_token \
+         post_token jwks api_who_am_i health ready metrics"
             .split_whitespace()
             .chain(FactsRoute::NAMES)
             .collect()
@@ -287,7 +320,7 @@ pub(super) mod tests {
     }
 
     /// Method, path, the route's name, the repository's name in it.
-    const ROUTES: [(&str, &str, &str, &str); 46] = [
+    pub(in crate::http) const ROUTES: [(&str, &str, &str, &str); 50] = [
         ("GET", "/v2/", "ping", ""),
         ("GET", "/v2", "ping", ""),
         ("HEAD", "/v2/", "ping", ""),
@@ -327,6 +360,10 @@ pub(super) mod tests {
             "api_describe_tag",
             "a",
         ),
+        ("GET", "/token", "get_token", ""),
+        ("POST", "/token", "post_token", ""),
+        ("GET", "/.well-known/jwks.json", "jwks", ""),
+        ("GET", "/api/v1/whoami", "api_who_am_i", ""),
         ("GET", "/healthz", "health", ""),
         ("GET", "/readyz", "ready", ""),
         ("GET", "/metrics", "metrics", ""),

@@ -15,7 +15,10 @@ use super::answer::API_VERSION;
 use super::error::ApiError;
 use super::metrics::Observed;
 use super::route::Route;
-use super::{Api, blobs, facts, health, listings, manifests, search, uploads};
+use super::{
+    Api, access, api_v1, blobs, facts, health, listings, manifests, search, token, uploads,
+};
+use crate::auth::Caller;
 
 /// The whole service. One handler takes every request: where a repository's
 /// name ends in a path is decided by [`Route::parse`].
@@ -38,7 +41,7 @@ async fn serve(State(api): State<Api>, request: Request<Body>) -> Response {
     let outcome = match route {
         Ok(route) => {
             let span = observed.span().clone();
-            let answering = dispatch(&api, route, request.into_parts());
+            let answering = admit(&api, route, request.into_parts());
             answering.instrument(span).await
         }
         Err(error) => Err(error.into()),
@@ -52,9 +55,20 @@ async fn serve(State(api): State<Api>, request: Request<Body>) -> Response {
     observed.answered(response)
 }
 
+/// Nothing is done for a caller who may not.
+async fn admit(
+    api: &Api,
+    route: Route,
+    (request, body): (Parts, Body),
+) -> Result<Response, ApiError> {
+    let caller = access::admit(api, route.need(), &request).await?;
+    dispatch(api, route, &caller, (request, body)).await
+}
+
 async fn dispatch(
     api: &Api,
     route: Route,
+    caller: &Caller,
     (request, body): (Parts, Body),
 ) -> Result<Response, ApiError> {
     match route {
@@ -69,10 +83,10 @@ async fn dispatch(
             manifests::head(api, &name, &reference, &request).await
         }
         Route::PutManifest(name, reference) => {
-            manifests::put(api, name, reference, (request, body)).await
+            manifests::put(api, (name, reference), caller, (request, body)).await
         }
         Route::DeleteManifest(name, reference) => manifests::delete(api, &name, &reference).await,
-        Route::StartUpload(name) => uploads::start(api, name, (request, body)).await,
+        Route::StartUpload(name) => uploads::start(api, name, caller, (request, body)).await,
         Route::UploadStatus(name, id) => uploads::status(api, &name, id).await,
         Route::AppendChunk(name, id) => uploads::append(api, name, id, (request, body)).await,
         Route::CompleteUpload(name, id) => uploads::complete(api, name, id, (request, body)).await,
@@ -81,10 +95,14 @@ async fn dispatch(
         Route::ListReferrers(name, digest) => {
             listings::referrers(api, &name, &digest, &request).await
         }
-        Route::ListRepositories => listings::repositories(api, &request).await,
+        Route::ListRepositories => listings::repositories(api, caller, &request).await,
         Route::SearchPing => Ok(search::ping()),
-        Route::Search => search::search(api, &request).await,
-        Route::Facts(route) => facts::serve(api, route, (request, body)).await,
+        Route::Facts(route) => facts::serve(api, route, caller, (request, body)).await,
+        Route::Search => search::search(api, caller, &request).await,
+        Route::GetToken => token::get(api, &request).await,
+        Route::PostToken => token::post(api, (request, body)).await,
+        Route::Jwks => token::jwks(api, &request).await,
+        Route::Api(endpoint) => api_v1::dispatch(api, endpoint, caller, (request, body)).await,
         Route::Health => Ok(health::health()),
         Route::Ready => health::ready(api).await,
         Route::Metrics => Ok(health::metrics()),

@@ -5,12 +5,14 @@ use axum::response::Response;
 use http::StatusCode;
 use http::header::{self, HeaderName};
 use http::request::Parts;
+use hythe_oci::RepositoryName;
 use serde_json::{Value, json};
 
 use super::Api;
 use super::answer::answer;
 use super::error::{ApiError, ErrorCode};
 use super::query::Query;
+use crate::auth::Caller;
 use crate::registry::FoundRepository;
 
 /// Tells docker to send its credentials with every call.
@@ -31,12 +33,17 @@ pub(super) fn ping() -> Response {
     )
 }
 
-pub(super) async fn search(api: &Api, request: &Parts) -> Result<Response, ApiError> {
+pub(super) async fn search(
+    api: &Api,
+    caller: &Caller,
+    request: &Parts,
+) -> Result<Response, ApiError> {
     let query = Query::of(&request.uri);
     let term = query.get("q").unwrap_or_default();
     let n = number(&query, "n")?.unwrap_or(DEFAULT_RESULTS);
     let page = number(&query, "page")?.unwrap_or(1);
-    let found = api.registry.search(term, (n, page), &|_| true).await?;
+    let visible = |name: &RepositoryName| caller.may_see(name);
+    let found = api.registry.search(term, (n, page), &visible).await?;
     let results: Vec<Value> = found.iter().map(result).collect();
     let body = json!({
         "query": term,

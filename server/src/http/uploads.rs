@@ -16,6 +16,7 @@ use super::blobs::digest_in;
 use super::error::{ApiError, ErrorCode};
 use super::query::Query;
 use super::{Api, body as bodies, metrics, range};
+use crate::auth::{Action, Caller};
 use crate::registry::{Chunk, Mounted, RegistryError, UploadId, UploadSession};
 
 const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
@@ -25,12 +26,14 @@ const CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-leng
 pub(super) async fn start(
     api: &Api,
     name: RepositoryName,
+    caller: &Caller,
     (request, body): (Parts, Body),
 ) -> Result<Response, ApiError> {
     let query = Query::of(&request.uri);
     if let Some(digest) = query.get("mount") {
         let digest = digest_in(digest)?;
-        if mount(api, &name, &digest, query.get("from")).await? {
+        let from = query.get("from");
+        if may_mount(caller, from) && mount(api, &name, &digest, from).await? {
             return Ok(created(&name, &digest));
         }
         return open(api, &name, Some(digest.algorithm())).await;
@@ -103,6 +106,16 @@ pub(super) async fn cancel(
 ) -> Result<Response, ApiError> {
     api.registry.cancel_upload(name, id).await?;
     Ok(answer(StatusCode::NO_CONTENT, [], Body::empty()))
+}
+
+/// Whether a caller may take blobs from there; to those who may not, it is as if
+/// nothing were there. Without a source, it is every repository.
+fn may_mount(caller: &Caller, from: Option<&str>) -> bool {
+    match from.map(str::parse::<RepositoryName>) {
+        None => caller.may_see_everything(),
+        Some(Ok(from)) => caller.may(Action::Pull, &from),
+        Some(Err(_)) => false,
+    }
 }
 
 /// Whether the blob could be mounted. A source that is no repository's name is

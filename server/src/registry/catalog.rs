@@ -42,6 +42,28 @@ impl Registry {
         let names = self.db.list_repositories(last, limit + 1).await?;
         Ok(Page::cut(names, limit))
     }
+
+    /// The same, of those that somebody may see.
+    pub(crate) async fn list_visible_repositories(
+        &self,
+        n: Option<u32>,
+        last: &str,
+        is_visible: impl Fn(&RepositoryName) -> bool,
+    ) -> Result<Page<RepositoryName>, RegistryError> {
+        let limit = n.unwrap_or(PAGE_ENTRIES).min(PAGE_ENTRIES);
+        let mut visible = Vec::new();
+        let mut last = last.to_owned();
+        loop {
+            let names = self.db.list_repositories(&last, PAGE_ENTRIES).await?;
+            let Some(end) = names.last() else { break };
+            end.as_str().clone_into(&mut last);
+            visible.extend(names.into_iter().filter(|name| is_visible(name)));
+            if visible.len() > limit as usize {
+                break;
+            }
+        }
+        Ok(Page::cut(visible, limit))
+    }
 }
 
 impl<T> Page<T> {

@@ -12,8 +12,9 @@ use futures_util::TryStreamExt as _;
 use tempfile::TempDir;
 use url::Url;
 
+use crate::auth::Auth;
 use crate::blob_store::BlobStore;
-use crate::config::{DatabaseConfig, RulesConfig, Secret, StorageConfig};
+use crate::config::{AuthConfig, DatabaseConfig, RulesConfig, Secret, StorageConfig};
 use crate::db::Database;
 use crate::registry::Registry;
 
@@ -89,11 +90,25 @@ pub(crate) fn rules() -> RulesConfig {
     }
 }
 
+/// What the shipped configuration says of accounts.
+pub(crate) fn auth_config() -> AuthConfig {
+    AuthConfig {
+        service: "hythe".to_owned(),
+        may_be_open: true,
+        access_token: Duration::from_secs(300),
+        refresh_token: Duration::from_secs(3600),
+        key_rotate: Duration::from_secs(3600),
+        password_checks: 2,
+        failed_logins_per_minute: 60,
+    }
+}
+
 /// A registry and its two stores.
 #[derive(Clone, Debug)]
 pub(crate) struct TestRegistry {
     pub(crate) registry: Registry,
     pub(crate) store: BlobStore,
+    pub(crate) auth: Auth,
     database: DatabaseConfig,
     rules: RulesConfig,
     #[expect(dead_code, reason = "held for what its drop removes")]
@@ -110,6 +125,7 @@ impl TestRegistry {
         let store = BlobStore::open(&storage).unwrap();
         let db = Database::open(&database).await.unwrap();
         Self {
+            auth: Auth::new(db.clone(), auth_config()),
             registry: Registry::new(db, store.clone(), rules.clone()),
             store,
             database,
@@ -123,8 +139,10 @@ impl TestRegistry {
     /// Another process on the same stores, or the same one after a crash.
     pub(crate) async fn reopened(&self) -> Self {
         let db = Database::open(&self.database).await.unwrap();
+        let auth = Auth::new(db.clone(), auth_config());
         let registry = Registry::new(db, self.store.clone(), self.rules.clone());
         Self {
+            auth,
             registry,
             ..self.clone()
         }

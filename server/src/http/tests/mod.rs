@@ -3,6 +3,7 @@
 //! One suite runs unchanged on every pair of a database and a store; at its end
 //! every route must have been asked something.
 
+mod access;
 mod blobs;
 mod facts;
 mod listings;
@@ -62,9 +63,14 @@ impl TestApp {
             body_idle_timeout: Duration::from_millis(200),
             shutdown_grace: Duration::from_secs(1),
             redirect_expire: None,
+            external_url: None,
         };
         Self {
-            router: super::router::router(Api::new(registry.registry.clone(), config)),
+            router: super::router::router(Api::new(
+                registry.registry.clone(),
+                registry.auth.clone(),
+                config,
+            )),
             registry,
             asked: Arc::default(),
         }
@@ -286,6 +292,17 @@ async fn answers_about_itself(app: &TestApp) {
     metrics.is(StatusCode::OK);
     let text = String::from_utf8(metrics.body.to_vec()).unwrap();
     assert!(text.contains("hythe_http_requests_total{"), "{text}");
+    let token = app
+        .get("/token?service=hythe&scope=repository:a:pull")
+        .await;
+    token.is(StatusCode::OK);
+    assert_eq!(token.json()["token"], token.json()["access_token"]);
+    let form = app.ask("POST", "/token", &[], "grant_type=fly").await;
+    form.is_error(StatusCode::BAD_REQUEST, "UNSUPPORTED");
+    let keys = app.get("/.well-known/jwks.json").await;
+    assert_eq!(keys.json()["keys"][0]["crv"], "Ed25519");
+    let me = app.get("/api/v1/whoami").await;
+    assert_eq!(me.json(), json!({ "name": null, "administrator": true }));
     app.get("/elsewhere").await.is(StatusCode::NOT_FOUND);
     let wrong = app.ask("POST", "/v2/", &[], "").await;
     wrong.is_error(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED");

@@ -95,9 +95,9 @@ pub(crate) fn auth_config() -> AuthConfig {
     AuthConfig {
         service: "hythe".to_owned(),
         may_be_open: true,
-        access_token: Duration::from_secs(300),
-        refresh_token: Duration::from_secs(3600),
-        key_rotate: Duration::from_secs(3600),
+        access_token: Duration::from_mins(5),
+        refresh_token: Duration::from_hours(1),
+        key_rotate: Duration::from_hours(1),
         password_checks: 2,
         failed_logins_per_minute: 60,
     }
@@ -142,8 +142,8 @@ impl TestRegistry {
         let auth = Auth::new(db.clone(), auth_config());
         let registry = Registry::new(db, self.store.clone(), self.rules.clone());
         Self {
-            auth,
             registry,
+            auth,
             ..self.clone()
         }
     }

@@ -122,8 +122,8 @@ mod tests {
 
     #[test]
     fn times_are_a_number_and_a_unit() {
-        assert_eq!(lifetime("90d"), Ok(Duration::from_secs(90 * 86_400)));
-        assert_eq!(lifetime("15m"), Ok(Duration::from_secs(900)));
+        assert_eq!(lifetime("90d"), Ok(Duration::from_hours(90 * 24)));
+        assert_eq!(lifetime("15m"), Ok(Duration::from_mins(15)));
         for wrong in ["", "d", "10", "1w", "-1d", "99999999999999999d", "dd"] {
             assert!(lifetime(wrong).is_err(), "{wrong}");
         }

@@ -131,11 +131,8 @@ async fn import(accounts: &Accounts, file: PathBuf, format: &FormatArguments) ->
         output::remark(&format!("left out: {skipped}"));
     }
     let human = || {
-        imported
-            .added
-            .iter()
-            .map(|name| format!("{name}\n"))
-            .collect()
+        let names = imported.added.iter();
+        names.flat_map(|name| [name.as_str(), "\n"]).collect()
     };
     format.show(human, || serde_json::to_value(&imported))?;
     Ok(u8::from(!imported.skipped.is_empty()))

@@ -232,7 +232,7 @@ mod tests {
         let theirs = signed(&other_keys(), &claims());
         let wrong_key = forged(&theirs, 0, |header| header["kid"] = json!(ours));
         let wider = forged(&good, 1, |claims| {
-            claims["access"][0]["actions"] = json!(["push"])
+            claims["access"][0]["actions"] = json!(["push"]);
         });
         let other_name = forged(&good, 1, |claims| claims["sub"] = json!("root"));
         for (what, token, expected) in [

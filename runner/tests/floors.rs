@@ -1,6 +1,6 @@
 //! Holds the floors of this crate: a folder names only folders below it.
 //!
-//! `http` [4] may name `engine`; `engine` [3] the four on floor 2; those only `sys` and `spec`.
+//! `http` [4] may name `engine` (and `sys` for its sockets); `engine` [3] the four on floor 2; those only `sys` and `spec`.
 //! Folders on one floor do not name each other, with the exceptions in the table, each of which
 //! says why it is none.
 
@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 
 /// A folder and the folders of this crate that its files may name.
 const FLOORS: &[(&str, &[&str])] = &[
-    ("http", &["engine", "config", "spec"]),
+    // Of `sys` only what the kernel knows of a client's socket.
+    ("http", &["engine", "config", "spec", "sys"]),
     (
         "engine",
         &[

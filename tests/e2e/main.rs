@@ -15,6 +15,8 @@ mod bad_layers;
 mod bad_links;
 mod build;
 mod cli;
+mod compose;
+mod docker_py;
 mod exit_codes;
 mod images;
 mod isolation;

@@ -51,8 +51,8 @@ pub use exec::{ExecConfig, ExecView, StartExec};
 pub use filters::Filters;
 pub use image::{
     CommitContainer, HistoryView, ImageRemoval, ImageView, ImportImage, ListImages, Progress,
-    ProgressStream, PrunedImages, PullImage, PushImage, Pushed, RegistryAuth, RemoveImage,
-    SearchImages, TransferResult,
+    ProgressStream, PrunedImages, PullImage, PushImage, Pushed, RegistryAuth, RemoteImage,
+    RemoveImage, SearchImages, TransferResult,
 };
 pub use network::{CreateNetwork, IpamPool, NetworkMember, NetworkView};
 

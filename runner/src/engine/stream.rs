@@ -22,7 +22,7 @@ pub type InputSink = Pin<Box<dyn AsyncWrite + Send>>;
 
 /// A connection to the standard streams of a container or exec.
 pub struct Attached {
-    /// A terminal's output is not framed.
+    /// A terminal's output goes without frames.
     pub tty: bool,
     /// Ends when the process has, or when the detach keys were typed.
     pub output: OutputStream,

@@ -23,12 +23,6 @@ pub(super) async fn plugins() -> ApiError {
     ApiError::not_implemented("plugins are not supported by this engine")
 }
 
-pub(super) async fn websocket() -> ApiError {
-    ApiError::not_implemented(
-        "attaching over a websocket is not supported by this engine; use POST attach",
-    )
-}
-
 pub(super) async fn buildkit() -> ApiError {
     ApiError::not_implemented(
         "BuildKit sessions are not supported by this engine; set DOCKER_BUILDKIT=0",
@@ -38,8 +32,4 @@ pub(super) async fn buildkit() -> ApiError {
 /// The cache of builds is their images, which `image prune` knows: there is nothing else to prune.
 pub(super) async fn prune_build_cache() -> Response {
     Json(json!({ "CachesDeleted": null, "SpaceReclaimed": 0 })).into_response()
-}
-
-pub(super) async fn distribution() -> ApiError {
-    ApiError::not_implemented("inspecting images in a registry is not supported by this engine")
 }

@@ -50,6 +50,7 @@ pub(super) async fn start(
 ) -> Result<Response> {
     let request = StartExec {
         detach: body.detach,
+        framed: !body.tty,
         console_size: console_size(body.console_size.as_deref()),
     };
     match engine.start_exec(&id, request).await? {

@@ -76,6 +76,18 @@ pub(super) async fn push(
     Ok(json_lines(lines.map(progress_to_wire), LineEnd::CrLf))
 }
 
+pub(super) async fn distribution(
+    State(engine): State<Engine>,
+    RegistryAuthHeader(credentials): RegistryAuthHeader,
+    Name(name): Name,
+) -> Result<Json<wire::DistributionInspect>> {
+    let image = engine.inspect_distribution(&name, credentials).await?;
+    Ok(Json(wire::DistributionInspect {
+        descriptor: image.descriptor,
+        platforms: image.platforms,
+    }))
+}
+
 pub(super) async fn search(
     State(engine): State<Engine>,
     RegistryAuthHeader(credentials): RegistryAuthHeader,

@@ -63,15 +63,14 @@ pub(super) async fn connect(
     Ok(StatusCode::OK)
 }
 
+/// `Force` is for places whose container is gone: here a container takes its places with it.
 pub(super) async fn disconnect(
     State(engine): State<Engine>,
     Name(id): Name,
     JsonBody(body): JsonBody<wire::DisconnectBody>,
 ) -> Result<StatusCode> {
     let container = ContainerRef::new(body.container);
-    engine
-        .disconnect_network(&id, &container, body.force)
-        .await?;
+    engine.disconnect_network(&id, &container).await?;
     Ok(StatusCode::OK)
 }
 

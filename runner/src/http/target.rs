@@ -81,7 +81,7 @@ pub(super) fn fold_image_name<'a>(method: &Method, path: &'a str) -> Cow<'a, str
         .into_iter()
         .find(|prefix| path.starts_with(prefix))
     else {
-        return Cow::Borrowed(path);
+        return without_empty_segments(path);
     };
     let rest = &path[prefix.len()..];
     // A DELETE names the image with all that follows; every other method ends in a verb.
@@ -94,6 +94,21 @@ pub(super) fn fold_image_name<'a>(method: &Method, path: &'a str) -> Cow<'a, str
         return Cow::Borrowed(path);
     }
     Cow::Owned(format!("{prefix}{}{verb}", name.replace('/', "%2F")))
+}
+
+/// A container's name may be said with the slash that inspect shows before it, and is then
+/// put into the path as it is.
+fn without_empty_segments(path: &str) -> Cow<'_, str> {
+    if !path.contains("//") {
+        return Cow::Borrowed(path);
+    }
+    let mut short = String::with_capacity(path.len());
+    for c in path.chars() {
+        if c != '/' || !short.ends_with('/') {
+            short.push(c);
+        }
+    }
+    Cow::Owned(short)
 }
 
 #[cfg(test)]
@@ -155,6 +170,8 @@ mod tests {
                 "/distribution/a%2Fb/json",
             ),
             (Method::GET, "/containers/a/json", "/containers/a/json"),
+            (Method::GET, "/containers//a/json", "/containers/a/json"),
+            (Method::GET, "/images/a//b/json", "/images/a%2F%2Fb/json"),
         ];
         for (method, path, folded) in cases {
             assert_eq!(fold_image_name(&method, path), folded, "{method} {path}");

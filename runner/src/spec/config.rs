@@ -234,6 +234,8 @@ pub struct NetworkAttachment {
     pub ipv4_address: Option<std::net::Ipv4Addr>,
     pub ipv6_address: Option<std::net::Ipv6Addr>,
     pub mac_address: Option<String>,
+    /// Names that this container alone has for others on this network.
+    pub links: Vec<Link>,
 }
 
 /// pid, uts and cgroup namespaces.

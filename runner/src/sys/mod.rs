@@ -25,5 +25,6 @@ pub mod process;
 pub mod program;
 pub mod reaper;
 pub mod seccomp;
+pub mod socket;
 pub mod terminal;
 pub mod tree;

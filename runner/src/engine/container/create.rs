@@ -97,7 +97,8 @@ impl Engine {
         };
         self.check_links(&record)?;
         self.fill_volumes(&record).await?;
-        let warnings = self.check_launch(&record).await?;
+        let mut warnings = validate::warnings(&record.host);
+        warnings.extend(self.check_launch(&record).await?);
         self.keep_new(record).await?;
         Ok(CreatedContainer {
             id: id.clone(),

@@ -88,6 +88,7 @@ pub(crate) fn endpoint_view(record: &Record, membership: &Membership) -> Endpoin
     let mut view = EndpointView {
         network_id: membership.network.to_string(),
         aliases: attachment.aliases.clone(),
+        links: attachment.links.clone(),
         dns_names: endpoints::names(record, membership),
         requested_ipv4: attachment.ipv4_address,
         requested_ipv6: attachment.ipv6_address,

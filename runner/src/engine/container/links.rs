@@ -1,5 +1,7 @@
 //! `--link NAME:ALIAS`, the way containers of the default bridge find each other: a line in
 //! `/etc/hosts`, kept right while the other comes and goes, and variables that describe it.
+//! Links of an endpoint, which compose makes, are such lines for one network and no more: the
+//! other need not run, or even exist.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -7,7 +9,7 @@ use std::sync::Arc;
 use super::cell::Container;
 use super::record::Record;
 use crate::engine::{Engine, EngineError};
-use crate::spec::{ContainerRef, Link, NetworkMode};
+use crate::spec::{ContainerRef, Link, NetworkId, NetworkMode};
 
 /// A linked container as it is now.
 #[derive(Debug, Clone)]
@@ -62,7 +64,7 @@ impl Engine {
                         other.name, record.name, link.alias
                     )));
                 }
-                linked(record, link, other).ok_or_else(|| {
+                linked(record, link, other, None).ok_or_else(|| {
                     EngineError::Conflict(format!(
                         "Cannot link to /{}, as it does not belong to a network of /{}",
                         link.container, record.name
@@ -86,11 +88,10 @@ impl Engine {
 
     /// Those of the containers it is linked to that can be reached now.
     fn links_now(&self, record: &Record) -> Vec<Linked> {
-        let links = record.host.links.iter();
-        links
-            .filter_map(|link| {
+        all_links(record)
+            .filter_map(|(link, network)| {
                 let other = self.linked_container(link).ok()?;
-                linked(record, link, other.record())
+                linked(record, link, other.record(), network)
             })
             .collect()
     }
@@ -106,7 +107,7 @@ impl Engine {
         for container in self.shared.containers.all() {
             let other = container.record();
             let is_linked = other.state.live().is_some()
-                && other.host.links.iter().any(|link| {
+                && all_links(&other).any(|(link, _)| {
                     self.linked_container(link)
                         .is_ok_and(|found| *found.id() == record.id)
                 });
@@ -120,10 +121,26 @@ impl Engine {
     }
 }
 
-/// `None` while they have no network in common.
-fn linked(record: &Record, link: &Link, other: Record) -> Option<Linked> {
+/// Links of the container, then those of its endpoints with the id of their network.
+fn all_links(record: &Record) -> impl Iterator<Item = (&Link, Option<&NetworkId>)> {
+    let own = record.host.links.iter().map(|link| (link, None));
+    let of_endpoints = record.networks.values().flat_map(|membership| {
+        let links = membership.attachment.links.iter();
+        links.map(|link| (link, Some(&membership.network)))
+    });
+    own.chain(of_endpoints)
+}
+
+/// `None` while they have no network in common, or not the one that is meant.
+fn linked(
+    record: &Record,
+    link: &Link,
+    other: Record,
+    network: Option<&NetworkId>,
+) -> Option<Linked> {
     let networks = record.networks.values();
     let address = networks
+        .filter(|membership| network.is_none_or(|network| membership.network == *network))
         .filter_map(|membership| {
             let mut theirs = other.networks.values();
             theirs.find(|their| their.network == membership.network)

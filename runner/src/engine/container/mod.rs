@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `request`, `view` | what callers ask and are told |
 //! | `record`, `cell`, `table` | a container on disk, in memory, among the others |
-//! | `create`, `merge`, `validate`, `mount`, `name` | making one |
+//! | `create`, `merge`, `validate`, `cpuset`, `mount`, `name` | making one |
 //! | `start`, `surroundings`, `endpoints`, `links` | making it run |
 //! | `exit`, `backoff`, `health` | what happens while and after it runs |
 //! | `stop`, `pause`, `remove`, `change` | the other verbs |
@@ -17,6 +17,7 @@ mod attach;
 mod backoff;
 mod cell;
 mod change;
+mod cpuset;
 mod create;
 mod diff;
 mod endpoints;

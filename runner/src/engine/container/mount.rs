@@ -26,7 +26,11 @@ impl Engine {
         let mut mounts: BTreeMap<String, ResolvedMount> = BTreeMap::new();
         let mut from_others: BTreeMap<String, ResolvedMount> = BTreeMap::new();
         for source in &host.volumes_from {
-            for mount in self.mounts_of(source)? {
+            // Not a 404: the client would take that for a missing image.
+            let mounts = self.mounts_of(source);
+            let mounts =
+                mounts.map_err(|error| EngineError::InvalidParameter(error.to_string()))?;
+            for mount in mounts {
                 from_others.insert(mount.view.destination.clone(), mount);
             }
         }

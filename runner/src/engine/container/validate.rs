@@ -1,5 +1,6 @@
-//! What a create request may not ask for, in docker's words. Pure.
+//! What a create request may not ask for, in docker's words.
 
+use super::cpuset;
 use crate::engine::EngineError;
 use crate::engine::signal;
 use crate::spec::{ContainerConfig, HostConfig, NetworkMode, Resources, RestartPolicy};
@@ -39,6 +40,24 @@ pub(super) fn validate(config: &ContainerConfig, host: &HostConfig) -> Result<()
     health(config)?;
     network(config, host)?;
     resources(host)
+}
+
+/// What can be done, but hardly is what was meant.
+pub(super) fn warnings(host: &HostConfig) -> Vec<String> {
+    let asked = &host.resources;
+    let cases = [
+        (
+            asked.oom_kill_disable && asked.memory_bytes.is_none(),
+            "OOM killer is disabled for the container, but no memory limit is set, this can \
+             result in the system running out of resources.",
+        ),
+        (
+            host.network_mode == NetworkMode::Host && !host.port_bindings.is_empty(),
+            "Published ports are discarded when using host network mode",
+        ),
+    ];
+    let holding = cases.into_iter().filter(|(holds, _)| *holds);
+    holding.map(|(_, text)| text.to_owned()).collect()
 }
 
 fn health(config: &ContainerConfig) -> Result<(), EngineError> {
@@ -117,6 +136,7 @@ fn resources(host: &HostConfig) -> Result<(), EngineError> {
         );
     }
     cpu(asked)?;
+    cpuset::check(asked)?;
     if let Some(weight) = asked.blkio.weight
         && weight != 0
         && !(10..=1000).contains(&weight)
@@ -219,6 +239,17 @@ mod tests {
             );
         }
         assert!(validate(&ContainerConfig::default(), &HostConfig::default()).is_ok());
+    }
+
+    #[test]
+    fn what_is_hardly_meant_is_told() {
+        let mut host = host(Resources {
+            oom_kill_disable: true,
+            ..Resources::default()
+        });
+        assert_eq!(warnings(&host).len(), 1);
+        host.resources.memory_bytes = Some(64 << 20);
+        assert!(warnings(&host).is_empty());
     }
 
     #[test]

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::network::PublishedPort;
 use crate::spec::{
-    ContainerConfig, ContainerId, ContainerName, ContainerState, ExecId, HostConfig, Propagation,
+    ContainerConfig, ContainerId, ContainerName, ContainerState, ExecId, HostConfig, Link,
+    Propagation,
 };
 
 /// Answer to a create.
@@ -118,6 +119,8 @@ pub struct EndpointView {
     pub ipv6_gateway: Option<Ipv6Addr>,
     pub mac_address: String,
     pub aliases: Vec<String>,
+    /// Names that it alone has for others on that network.
+    pub links: Vec<Link>,
     /// Every name the container answers to on that network.
     pub dns_names: Vec<String>,
     /// What the caller asked for.

@@ -42,6 +42,9 @@ pub struct ExecConfig {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct StartExec {
     pub detach: bool,
+    /// Output in frames: what the caller says when it starts it counts, not what was said at
+    /// creation.
+    pub framed: bool,
     /// Rows and columns; overrides the one given at creation.
     pub console_size: Option<(u16, u16)>,
 }

@@ -64,6 +64,8 @@ impl Engine {
         tokio::spawn(async move {
             match run.start(stdio).await {
                 Ok(ExecProcess { stream, .. }) => {
+                    // The output ends with the program, or when the caller lets go of it.
+                    drop(failed);
                     drop(connected.send(stream));
                     run.see_through().await;
                 }
@@ -73,7 +75,7 @@ impl Engine {
         let detached = move || engine.container_event(&of, "exec_detach", &[]);
         let (output, input) = connect(source, stdio, config.tty.then_some(keys), detached);
         Ok(Some(Attached {
-            tty: config.tty,
+            tty: !request.framed,
             output: output.chain(failure_text(failure)).boxed(),
             input,
         }))

@@ -5,12 +5,14 @@
 //! was asked for against what is there.
 
 mod archives;
+mod distribution;
 mod list;
 mod platform;
 mod search;
 pub(in crate::engine) mod transfer;
 mod view;
 
+pub use distribution::RemoteImage;
 pub use search::SearchImages;
 pub use view::{
     CommitContainer, HistoryView, ImageRemoval, ImageView, ImportImage, ListImages, Progress,

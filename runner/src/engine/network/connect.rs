@@ -90,7 +90,6 @@ impl Engine {
         &self,
         network: &str,
         container: &ContainerRef,
-        force: bool,
     ) -> Result<(), EngineError> {
         let network = self.find_network(network)?;
         let container = self.find_container(container)?;
@@ -99,9 +98,6 @@ impl Engine {
             let mut verb = container.verb().await;
             let found = verb.read(|record| record.networks.get(&network.name).cloned());
             let Some(membership) = found else {
-                if force {
-                    return Ok(());
-                }
                 return Err(EngineError::Forbidden(format!(
                     "container {} is not connected to network {}",
                     verb.id(),

@@ -11,7 +11,7 @@ pub(super) use lifecycle::{
     create, kill, pause, prune, remove, rename, restart, start, stop, unpause, update,
 };
 pub(super) use look::{changes, inspect, list, stats, top};
-pub(super) use streams::{attach, logs, resize, wait};
+pub(super) use streams::{attach, attach_websocket, logs, resize, wait};
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;

@@ -10,7 +10,9 @@ use crate::engine::{AttachOptions, Engine, EngineError, LogOptions, WaitConditio
 use crate::http::Result;
 use crate::http::error::ApiError;
 use crate::http::request::{Query, Version};
-use crate::http::stream::{Upgrade, framed_body, json_once, raw_body, stream_media_type};
+use crate::http::stream::{
+    Handshake, Upgrade, framed_body, json_once, raw_body, stream_media_type,
+};
 use crate::http::wire;
 
 /// The headers go out at once: `docker run` waits for them before it starts the container.
@@ -50,16 +52,33 @@ pub(crate) async fn attach(
     query: Query,
     upgrade: Upgrade,
 ) -> Result<Response> {
-    let options = AttachOptions {
+    let attached = engine
+        .attach_container(&container, attach_options(&query))
+        .await?;
+    Ok(upgrade.answer(attached))
+}
+
+pub(crate) async fn attach_websocket(
+    State(engine): State<Engine>,
+    Container(container): Container,
+    query: Query,
+    handshake: Handshake,
+) -> Result<Response> {
+    let attached = engine
+        .attach_container(&container, attach_options(&query))
+        .await?;
+    Ok(handshake.answer(attached))
+}
+
+fn attach_options(query: &Query) -> AttachOptions {
+    AttachOptions {
         stdin: query.flag("stdin"),
         stdout: query.flag("stdout"),
         stderr: query.flag("stderr"),
         logs: query.flag("logs"),
         stream: query.flag("stream"),
         detach_keys: query.given("detachKeys").map(str::to_owned),
-    };
-    let attached = engine.attach_container(&container, options).await?;
-    Ok(upgrade.answer(attached))
+    }
 }
 
 pub(crate) async fn logs(

@@ -73,7 +73,7 @@ pub(crate) fn host_config_from_wire(
         dns_search: wire.dns_search.clone(),
         dns_options: wire.dns_options.clone(),
         extra_hosts: extra_hosts(wire)?,
-        links: links(wire)?,
+        links: links(wire.links.as_deref())?,
         oom_score_adj: oom_score_adj(wire.oom_score_adj)?,
         console_size: console_size(Some(&wire.console_size)),
         annotations: wire.annotations.clone(),
@@ -185,9 +185,9 @@ fn dns_server(text: &str) -> Result<IpAddr> {
 }
 
 /// `NAME`, `NAME:ALIAS`, or as inspect shows them, `/NAME:/OWN-NAME/ALIAS`.
-fn links(wire: &wire::HostConfig) -> Result<Vec<Link>> {
-    let links = wire.links.iter().flatten();
-    links
+pub(super) fn links(texts: Option<&[String]>) -> Result<Vec<Link>> {
+    let texts = texts.unwrap_or_default().iter();
+    texts
         .map(|text| {
             let (container, alias) = match text.split_once(':') {
                 None => (text.as_str(), text.as_str()),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use super::host_config::links;
 use super::{Result, bad, none_if_empty, unsupported};
 use crate::engine::{CreateNetwork, EndpointView, IpamPool, NetworkView};
 use crate::http::wire;
@@ -41,16 +42,13 @@ pub(crate) fn attachment_from_wire(
         ipv4_address: address("IPv4", &ipam.ipv4_address)?,
         ipv6_address: address("IPv6", &ipam.ipv6_address)?,
         mac_address: mac_address(&wire.mac_address)?,
+        links: links(wire.links.as_deref())?,
     })
 }
 
 fn refuse_unsupported(wire: &wire::EndpointSettings) -> Result<()> {
     let link_local = wire.ipam_config.as_ref().map(|ipam| &ipam.link_local_ips);
     let fields = [
-        (
-            "Links",
-            wire.links.as_ref().is_some_and(|list| !list.is_empty()),
-        ),
         (
             "DriverOpts",
             wire.driver_opts.as_ref().is_some_and(|map| !map.is_empty()),
@@ -98,9 +96,11 @@ pub(super) fn endpoint_to_wire(view: &EndpointView) -> wire::EndpointSettings {
         ipv6_address: text(view.requested_ipv6.map(|ip| ip.to_string())),
         link_local_ips: Vec::new(),
     };
+    let links = view.links.iter();
+    let links = links.map(|link| format!("{}:{}", link.container, link.alias));
     wire::EndpointSettings {
         ipam_config: Some(ipam).filter(|ipam| *ipam != wire::EndpointIpam::default()),
-        links: None,
+        links: none_if_empty(links.collect()),
         aliases: none_if_empty(view.aliases.clone()),
         mac_address: view.mac_address.clone(),
         driver_opts: None,
@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn what_cannot_be_done_is_named() {
         let cases = [
-            asking(|wire| wire.links = Some(vec!["a:b".to_owned()])),
+            asking(|wire| wire.links = Some(vec!["a:".to_owned()])),
             asking(|wire| wire.driver_opts = Some([("a".into(), "b".into())].into())),
             asking(|wire| wire.gw_priority = 1),
             asking(|wire| wire.ipam_config = Some(ipv4("172.30.0"))),

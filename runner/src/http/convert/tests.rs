@@ -197,7 +197,7 @@ fn what_cannot_be_done_is_refused_by_name() {
         assert!(error.message.contains(why), "{field}: {}", error.message);
     }
     let error = read(json(NETWORKS)).unwrap_err();
-    assert!(error.message.contains("Links"), "{}", error.message);
+    assert!(error.message.contains("DriverOpts"), "{}", error.message);
 }
 
 #[test]

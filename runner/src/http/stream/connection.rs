@@ -6,10 +6,17 @@
 
 use std::io;
 use std::os::fd::AsFd as _;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, Interest, Ready};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
+
+use crate::sys::socket;
+
+/// How often a client is looked at that has not read yet, and how many times.
+const LOOK: Duration = Duration::from_millis(1);
+const N_LOOKS: usize = 20;
 
 /// A client's connection.
 pub(crate) trait Connection: AsyncRead + AsyncWrite + Send + Unpin + 'static {
@@ -61,6 +68,22 @@ impl PeerClosed {
                 Self::Unix(socket) => socket.try_io(Interest::WRITABLE, blocked),
                 Self::Tcp(socket) => socket.try_io(Interest::WRITABLE, blocked),
             };
+        }
+    }
+
+    /// Gives the client a moment to read all that was sent so far. Some read the head of an
+    /// answer through a buffer and what follows past it: they lose what came along with the head
+    /// (docker-py does).
+    pub(crate) async fn let_read(&self) {
+        let Self::Unix(stream) = self else {
+            // Of TCP only the arrival can be seen.
+            return;
+        };
+        for _ in 0..N_LOOKS {
+            if !socket::unread_bytes(stream.as_fd()).is_ok_and(|n_bytes| n_bytes > 0) {
+                return;
+            }
+            tokio::time::sleep(LOOK).await;
         }
     }
 

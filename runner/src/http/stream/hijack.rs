@@ -30,6 +30,7 @@ use tokio::io::{AsyncBufRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 
 use super::connection::Connection;
 use super::frame::{header, piece_or_error, stream_media_type};
+use super::websocket;
 use crate::engine::{Attached, InputSink, OutputStream};
 use crate::http::target::ApiVersion;
 
@@ -62,10 +63,22 @@ impl Upgrade {
             let media_type = stream_media_type(true, self.version);
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         }
-        let claim = Claim(Arc::new(Mutex::new(Some(attached))));
-        response.extensions_mut().insert(claim);
+        claim(&mut response, attached, Protocol::Raw);
         response
     }
+}
+
+/// What is spoken once the connection is no HTTP any more.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Protocol {
+    Raw,
+    WebSocket,
+}
+
+/// Marks an answer as the last of its connection.
+pub(super) fn claim(response: &mut Response, attached: Attached, protocol: Protocol) {
+    let claim = Claim(Arc::new(Mutex::new(Some((attached, protocol)))));
+    response.extensions_mut().insert(claim);
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Upgrade {
@@ -83,48 +96,55 @@ impl<S: Send + Sync> FromRequestParts<S> for Upgrade {
 /// Rides on a response after which the connection belongs to a container. Extensions must be
 /// `Clone`; the stream inside is taken once.
 #[derive(Debug, Clone)]
-struct Claim(Arc<Mutex<Option<Attached>>>);
+struct Claim(Arc<Mutex<Option<(Attached, Protocol)>>>);
 
 /// A connection's second life: the answer's head, then the container's streams.
 #[derive(Debug)]
 pub(crate) struct Hijack {
     head: Vec<u8>,
     attached: Attached,
+    protocol: Protocol,
 }
 
 impl Hijack {
     /// `None` for an ordinary answer.
     pub(crate) fn claimed_by(answer: &mut Response) -> Option<Self> {
         let claim = answer.extensions_mut().remove::<Claim>()?;
-        let attached = claim
+        let (attached, protocol) = claim
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()?;
         let head = head(answer);
-        Some(Self { head, attached })
+        Some(Self {
+            head,
+            attached,
+            protocol,
+        })
     }
 
     /// Writes the head, then carries bytes both ways until the output ends or the client is
     /// gone. `early` is what the client sent after its request.
-    pub(crate) async fn run(self, stream: impl Connection, early: Bytes) {
-        if let Err(error) = carry(stream, early, &self.head, self.attached).await {
+    pub(crate) async fn run(self, mut stream: impl Connection, early: Bytes) {
+        let carried = async {
+            stream.write_all(&self.head).await?;
+            stream.flush().await?;
+            match self.protocol {
+                Protocol::Raw => carry(stream, early, self.attached).await,
+                Protocol::WebSocket => websocket::carry(stream, early, self.attached).await,
+            }
+        };
+        if let Err(error) = carried.await {
             // The client went away in the middle: nobody is left to be told.
             tracing::debug!(%error, "hijacked connection ended");
         }
     }
 }
 
-async fn carry(
-    stream: impl Connection,
-    early: Bytes,
-    head: &[u8],
-    attached: Attached,
-) -> io::Result<()> {
+async fn carry(stream: impl Connection, early: Bytes, attached: Attached) -> io::Result<()> {
     let closed = stream.watch()?;
-    let (reader, mut writer) = tokio::io::split(stream);
-    writer.write_all(head).await?;
-    writer.flush().await?;
+    closed.let_read().await;
+    let (reader, writer) = tokio::io::split(stream);
 
     let source = tokio::io::AsyncReadExt::chain(io::Cursor::new(early), reader);
     let source = BufReader::with_capacity(INPUT_BUFFER_BYTES, source);

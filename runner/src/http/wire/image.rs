@@ -97,3 +97,11 @@ pub(crate) struct SearchResult {
     pub(crate) is_automated: bool,
     pub(crate) description: String,
 }
+
+/// What a registry has: descriptor and platforms are the image specification's own JSON.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct DistributionInspect {
+    pub(crate) descriptor: hythe_oci::Descriptor,
+    pub(crate) platforms: Vec<hythe_oci::Platform>,
+}

@@ -152,7 +152,6 @@ pub(crate) struct ConnectBody {
 #[serde(default, rename_all = "PascalCase")]
 pub(crate) struct DisconnectBody {
     pub(crate) container: String,
-    pub(crate) force: bool,
 }
 
 #[derive(Debug, Serialize)]

@@ -74,6 +74,7 @@ fn settings(config: AgentConfig) -> EngineSettings {
             insecure: config.registry.insecure,
             max_concurrent_downloads: config.registry.max_concurrent_downloads,
             max_concurrent_uploads: config.registry.max_concurrent_uploads,
+            max_layer_bytes: config.registry.max_layer_bytes,
         },
         dns: config.dns.servers,
         dns_search: config.dns.search,

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use hythe_tests::{
-    Agent, CommandExt as _, Host, ImageBuilder, Layer, Layout, Server, TarBuilder, sha256_digest,
+    Agent, AgentOptions, CommandExt as _, Host, ImageBuilder, Layer, Layout, Server, TarBuilder,
+    sha256_digest,
 };
 use serde_json::json;
 
@@ -84,6 +85,30 @@ fn a_tar_that_tries_to_escape_is_refused() {
             nothing_left(&agent);
         }
     }
+}
+
+#[test]
+fn a_small_layer_that_unpacks_to_too_much_is_refused() {
+    let host = Host::new();
+    let server = Server::start(&host);
+    let zeros = vec![0; 32 << 20];
+    let tar = TarBuilder::new().file("hello", 0o644, &zeros).finish();
+    let image = ImageBuilder::new().layer(Layer::new(tar)).write_temporary();
+    let reference = push(&host, &server, &image, "bomb:1");
+    let limited = |limit: &str| {
+        let options = AgentOptions {
+            arguments: vec!["--max-layer-size".to_owned(), limit.to_owned()],
+        };
+        Agent::start_with(&host, options)
+    };
+    let agent = limited("20m");
+    agent
+        .docker(&["pull", &reference])
+        .finish()
+        .fails_saying("unpacks to more than the limit of 20971520 bytes");
+    nothing_left(&agent);
+    drop(agent);
+    limited("40m").docker(&["pull", &reference]).finish().ok();
 }
 
 #[track_caller]

@@ -1,6 +1,8 @@
 //! Every image command with its options: the real docker command line, and ours beside it.
 
-use hythe_tests::{Agent, CommandExt as _, Finished, Host, ImageBuilder, Layer, Layout, Server};
+use hythe_tests::{
+    Agent, AgentOptions, CommandExt as _, Finished, Host, ImageBuilder, Layer, Layout, Server,
+};
 use hythe_tests::{TarBuilder, busybox};
 use serde_json::{Value, json};
 
@@ -236,6 +238,30 @@ fn the_platform_that_is_asked_for_is_pulled() {
             both(&agent, &["images", "-a", "--digests"])
         );
     }
+}
+
+#[test]
+fn mirrors_of_a_registry_are_asked_first_and_in_order() {
+    let host = Host::new();
+    let mirror = Server::start_at(&host, 5001, &[]);
+    push_busybox(&host, &mirror);
+    // The registry itself is not there, nor is its first mirror.
+    let of = |url: &str| {
+        [
+            "--registry-mirror".to_owned(),
+            format!("127.0.0.1:5000={url}"),
+        ]
+    };
+    let arguments = [of("http://127.0.0.1:1"), of(&mirror.url(""))].concat();
+    let agent = Agent::start_with(&host, AgentOptions { arguments });
+    let image = "127.0.0.1:5000/busybox:1";
+    agent.docker(&["pull", image]).finish().ok();
+    assert_eq!(id_of(&agent, image), busybox().image_id);
+    // Another registry's images are not asked for there.
+    agent
+        .docker(&["pull", "127.0.0.1:1/busybox:1"])
+        .finish()
+        .fails_with(1);
 }
 
 #[test]

@@ -65,6 +65,15 @@ pub fn debian_nginx() -> Layout {
     })
 }
 
+/// Everything that a layer can have, in 127 layers packed with zstd, made by buildah.
+pub fn buildah_layers() -> Layout {
+    let path = made_once("buildah-layers", |partial| {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/buildah-layers");
+        Command::new(script).arg(partial).finish().ok();
+    });
+    Layout::open(&path)
+}
+
 pub(crate) fn directory() -> PathBuf {
     let binary = crate::hythe_binary();
     let target = binary.ancestors().find(|path| path.ends_with("target"));

@@ -32,7 +32,7 @@ pub use agent::{Agent, AgentOptions};
 pub use command::{CommandExt, Finished};
 pub use connection::Connection;
 pub use faults::Faults;
-pub use fixture::{busybox, debian_nginx};
+pub use fixture::{buildah_layers, busybox, debian_nginx};
 pub use host::{Host, Response};
 pub use image::{ImageBuilder, Layer, Layout, TarBuilder, sha256_digest};
 pub use kernel::Kernel;

@@ -62,8 +62,8 @@ pub(super) struct EngineArguments {
     /// Registry that a short image name means [default: docker.io]
     #[arg(long, value_name = "HOST")]
     default_registry: Option<String>,
-    /// Registry that is asked first for images of docker.io
-    #[arg(long, value_name = "URL")]
+    /// Registry that is asked first for images of docker.io, or of another host
+    #[arg(long, value_name = "[HOST=]URL")]
     registry_mirror: Vec<String>,
     /// Registry that may be spoken to without TLS
     #[arg(long, value_name = "HOST|CIDR")]
@@ -74,6 +74,9 @@ pub(super) struct EngineArguments {
     /// Layers sent at once
     #[arg(long, value_name = "N")]
     max_concurrent_uploads: Option<usize>,
+    /// What one layer may unpack to, such as 20g
+    #[arg(long, value_name = "BYTES")]
+    max_layer_size: Option<String>,
     #[command(flatten)]
     network: NetworkArguments,
     #[command(flatten)]
@@ -150,6 +153,7 @@ impl EngineArguments {
             insecure_registries: given(self.insecure_registry),
             max_concurrent_downloads: self.max_concurrent_downloads,
             max_concurrent_uploads: self.max_concurrent_uploads,
+            max_layer_size: self.max_layer_size,
             bip: self.network.bip,
             default_address_pools: given(self.network.default_address_pool),
             mtu: self.network.mtu,

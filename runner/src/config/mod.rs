@@ -56,12 +56,14 @@ pub struct TcpConfig {
 pub struct RegistryConfig {
     /// What a short name means; `docker.io` unless set.
     pub default_registry: String,
-    /// Tried first for docker.io.
+    /// Tried first: `URL` for docker.io, `HOST=URL` for another registry.
     pub mirrors: Vec<String>,
     /// Hosts and CIDRs that may be spoken to without TLS.
     pub insecure: Vec<String>,
     pub max_concurrent_downloads: usize,
     pub max_concurrent_uploads: usize,
+    /// What one layer may unpack to.
+    pub max_layer_bytes: u64,
 }
 
 /// Name servers of containers that name none; empty means the host's.

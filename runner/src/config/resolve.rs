@@ -16,6 +16,8 @@ use crate::spec::{LogConfig, LogDriver, Ulimit};
 const DEFAULT_DATA: &str = "/var/lib/hythe";
 const DEFAULT_EXEC_ROOT: &str = "/run/hythe";
 const DEFAULT_SOCKET: &str = "/run/hythe/hythe.sock";
+/// Far above what real images hold, far below what hurts a machine for long.
+const DEFAULT_MAX_LAYER_BYTES: u64 = 256 << 30;
 
 /// Checks every key.
 pub(super) fn resolve(said: Said) -> Result<AgentConfig, ConfigError> {
@@ -139,6 +141,10 @@ fn registry(said: &Said) -> Result<RegistryConfig, ConfigError> {
             said.max_concurrent_uploads,
             5,
         )?,
+        max_layer_bytes: match &said.max_layer_size {
+            None => DEFAULT_MAX_LAYER_BYTES,
+            Some(text) => size("max-layer-size", text)?,
+        },
     })
 }
 
@@ -336,6 +342,7 @@ mod tests {
             ),
             ("dns = ['x']", "dns"),
             ("default-shm-size = '64q'", "default-shm-size"),
+            ("max-layer-size = 'much'", "max-layer-size"),
             ("default-ulimits = ['nofile']", "default-ulimits"),
             ("log-opts = { max-file = '0' }", "log-opts"),
             ("log-driver = 'syslog'", "log-driver"),

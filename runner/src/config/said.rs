@@ -30,6 +30,8 @@ pub struct Said {
     pub default_registry: Option<String>,
     pub max_concurrent_downloads: Option<usize>,
     pub max_concurrent_uploads: Option<usize>,
+    /// What one layer may unpack to.
+    pub max_layer_size: Option<String>,
     /// Address and prefix of the default bridge.
     pub bip: Option<String>,
     /// `base=CIDR,size=N`.
@@ -85,6 +87,7 @@ const KEYS: &[(&str, Kind)] = &[
     ("default-registry", Kind::Text),
     ("max-concurrent-downloads", Kind::Number),
     ("max-concurrent-uploads", Kind::Number),
+    ("max-layer-size", Kind::Text),
     ("bip", Kind::Text),
     ("default-address-pools", Kind::List),
     ("mtu", Kind::Number),
@@ -182,6 +185,7 @@ impl Said {
             default_registry,
             max_concurrent_downloads,
             max_concurrent_uploads,
+            max_layer_size,
             bip,
             default_address_pools,
             mtu,

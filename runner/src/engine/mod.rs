@@ -103,10 +103,13 @@ pub struct EngineSettings {
 #[derive(Debug, Clone)]
 pub struct RegistrySettings {
     pub default_registry: String,
+    /// `URL` for docker.io, `HOST=URL` for another registry; tried in order.
     pub mirrors: Vec<String>,
     pub insecure: Vec<String>,
     pub max_concurrent_downloads: usize,
     pub max_concurrent_uploads: usize,
+    /// What one layer may unpack to.
+    pub max_layer_bytes: u64,
 }
 
 /// The engine; clones share it.

@@ -97,6 +97,15 @@ pub struct DiskUsage {
     pub volumes: Option<Vec<VolumeView>>,
 }
 
+/// Those that docker knows of: its own hub's.
+fn hub_mirrors(all: &[String]) -> Vec<String> {
+    let of_hub = |text: &&String| {
+        text.split_once('=')
+            .is_none_or(|(host, _)| host.contains('/'))
+    };
+    all.iter().filter(of_hub).cloned().collect()
+}
+
 impl Engine {
     pub fn version(&self) -> Version {
         Version {
@@ -138,7 +147,7 @@ impl Engine {
             cgroup_version,
             security_options: security_options(cgroup_version),
             labels: settings.labels.clone(),
-            registry_mirrors: settings.registry.mirrors.clone(),
+            registry_mirrors: hub_mirrors(&settings.registry.mirrors),
             insecure_registries: settings.registry.insecure.clone(),
             default_log_driver: settings.log.driver.name().to_owned(),
             memory_limit: limits.memory,

@@ -182,7 +182,7 @@ impl Removal<'_> {
         self.removed.push(Removed::Untagged(name.familiar()));
     }
 
-    /// With the steps that led to it alone.
+    /// With what it alone was made on and nobody gave a name.
     fn delete(&mut self, catalog: &mut Catalog) {
         let mut next = Some(self.id.clone());
         while let Some(id) = next {
@@ -192,14 +192,7 @@ impl Removal<'_> {
             self.removed.push(Removed::Deleted(id.0));
             next = next.filter(|parent| {
                 let used = self.request.uses.iter().any(|used| used.image == *parent);
-                let is_step = catalog
-                    .images
-                    .get(parent)
-                    .is_some_and(|record| record.built.is_some());
-                is_step
-                    && !used
-                    && !catalog.has_children(parent)
-                    && catalog.names_of(parent).is_empty()
+                !used && !catalog.has_children(parent) && catalog.names_of(parent).is_empty()
             });
         }
     }

@@ -26,6 +26,7 @@ use super::exec::Execs;
 use super::paths::Paths;
 use super::volume::Volumes;
 use super::{Engine, EngineSettings, RegistrySettings, Shared};
+use crate::image::unpack::Limits;
 use crate::image::{ImageError, ImageOptions, ImageStore};
 use crate::launch::{Cgroup, Found, LaunchError, Launcher};
 use crate::network::{Netns, NetworkError, NetworkSpec, Networks, RestoredEndpoint};
@@ -189,18 +190,19 @@ fn engine_id(paths: &Paths) -> Result<String, OpenError> {
 }
 
 fn registry_client(settings: &RegistrySettings) -> Result<Client, OpenError> {
-    let parse = |text: &String| {
-        let url = text.parse();
-        url.map_err(|_| OpenError::Mirror(text.clone()))
-    };
-    let mirrors = settings
-        .mirrors
-        .iter()
-        .map(parse)
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut mirrors: BTreeMap<String, Vec<_>> = BTreeMap::new();
+    for text in &settings.mirrors {
+        // A URL may hold the sign as well, but not before its scheme.
+        let (host, url) = match text.split_once('=') {
+            Some((host, url)) if !host.contains('/') => (host, url),
+            _ => ("docker.io", text.as_str()),
+        };
+        let url = url.parse().map_err(|_| OpenError::Mirror(text.clone()))?;
+        mirrors.entry(host.to_owned()).or_default().push(url);
+    }
     Ok(Client::new(ClientConfig {
         insecure_registries: settings.insecure.clone(),
-        mirrors: BTreeMap::from([("docker.io".to_owned(), mirrors)]),
+        mirrors,
         ..ClientConfig::default()
     })?)
 }
@@ -210,7 +212,10 @@ fn image_options(settings: &EngineSettings, paths: &Paths) -> ImageOptions {
         root: paths.images(),
         concurrent_downloads: settings.registry.max_concurrent_downloads,
         concurrent_uploads: settings.registry.max_concurrent_uploads,
-        limits: crate::image::unpack::Limits::default(),
+        limits: Limits {
+            layer_bytes: settings.registry.max_layer_bytes,
+            ..Limits::default()
+        },
         default_registry: settings.registry.default_registry.clone(),
     }
 }

@@ -5,7 +5,7 @@
 //! | `archive` | the byte stream as entries (`header`, `pax`, `sparse` read its parts) |
 //! | `name` | an entry's name as a place below the layer's root, or a whiteout |
 //! | `tree` | entries become files; `fill` writes their content |
-//! | `stream` | decompression beside the unpacking, the hash of what was unpacked |
+//! | `stream` | decompression and hash beside the unpacking |
 //!
 //! Everything that an archive names is reached through directory descriptors below the target
 //! directory: parents are resolved with `RESOLVE_IN_ROOT`, as if the target were `/`, and the last
@@ -114,7 +114,7 @@ pub fn unpack_files(
 /// Unpacks a layer as a registry has it, compressed in any way that layers are; also returns the
 /// digest of the uncompressed archive, to be compared before anybody sees the directory.
 ///
-/// Blocking, as `unpack` is; decompresses on a second thread.
+/// Blocking, as `unpack` is; decompresses and hashes on threads of their own.
 pub fn unpack_packed(
     packed: impl Read + Send,
     algorithm: Algorithm,

@@ -1,5 +1,5 @@
-//! A packed layer as a stream of uncompressed bytes: decompressed on a thread of its own, hashed and
-//! counted where it is used.
+//! A packed layer as a stream of uncompressed bytes: decompressed on a thread of its own, hashed on
+//! another, counted where it is used.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -15,34 +15,40 @@ const CHUNK_BYTES: usize = 512 << 10;
 /// Chunks on their way: the decoder works ahead of a burst of small files by this much.
 const MAX_CHUNKS: usize = 4;
 
-/// Runs `consume` on the content of `packed`, decompressing on a second thread.
+/// Runs `consume` on the content of `packed`, to its end; also returns the digest of it.
 pub(super) fn with_content<T>(
     packed: impl Read + Send,
     hasher: DigestHasher,
     limit_bytes: u64,
     consume: impl FnOnce(&mut Content) -> Result<T, UnpackError>,
 ) -> Result<(T, Digest), UnpackError> {
-    let (filled_sender, filled) = sync_channel(MAX_CHUNKS);
-    let (empty, empty_receiver) = sync_channel(MAX_CHUNKS + 2);
+    let (unpacked, to_hash) = sync_channel(MAX_CHUNKS);
+    let (hashed, filled) = sync_channel(MAX_CHUNKS);
+    let (empty, empty_receiver) = sync_channel(2 * MAX_CHUNKS + 2);
     thread::scope(|scope| {
         thread::Builder::new()
             .name("decompress".to_owned())
             .spawn_scoped(scope, move || {
-                decompress(packed, &filled_sender, &empty_receiver);
+                decompress(packed, &unpacked, &empty_receiver);
             })
+            .map_err(UnpackError::Decompress)?;
+        let hashing = thread::Builder::new()
+            .name("hash".to_owned())
+            .spawn_scoped(scope, move || hash(hasher, &to_hash, &hashed))
             .map_err(UnpackError::Decompress)?;
         let mut content = Content {
             filled,
             empty,
             chunk: Vec::new(),
             used: 0,
-            hasher,
             left_bytes: limit_bytes,
             limit_bytes,
         };
-        // An error drops `content`, whose closed channel ends the thread.
+        // An error drops `content`, whose closed channel ends the threads.
         let result = consume(&mut content)?;
-        Ok((result, content.hasher.finish()))
+        drop(content);
+        let digest = hashing.join().map_err(|_| UnpackError::Cancelled)?;
+        Ok((result, digest))
     })
 }
 
@@ -63,14 +69,19 @@ fn decompress(packed: impl Read + Send, filled: &SyncSender<Chunk>, empty: &Rece
         let mut chunk = empty.try_recv().unwrap_or_default();
         chunk.resize(CHUNK_BYTES, 0);
         let mut n_bytes = 0;
-        let failure = loop {
+        let mut failure = None;
+        // Never into an empty buffer, which zstd takes for a caller that makes no progress.
+        while n_bytes < CHUNK_BYTES {
             match content.read(&mut chunk[n_bytes..]) {
-                Ok(0) => break None,
+                Ok(0) => break,
                 Ok(n) => n_bytes += n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => break Some(error),
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
             }
-        };
+        }
         chunk.truncate(n_bytes);
         let is_last = n_bytes < CHUNK_BYTES;
         let is_wanted = filled.send(Ok(chunk)).is_ok();
@@ -83,6 +94,19 @@ fn decompress(packed: impl Read + Send, filled: &SyncSender<Chunk>, empty: &Rece
     }
 }
 
+/// Hashes chunks on their way, until they end or nobody wants them any more.
+fn hash(mut hasher: DigestHasher, chunks: &Receiver<Chunk>, hashed: &SyncSender<Chunk>) -> Digest {
+    for chunk in chunks {
+        if let Ok(bytes) = &chunk {
+            hasher.update(bytes);
+        }
+        if hashed.send(chunk).is_err() {
+            break;
+        }
+    }
+    hasher.finish()
+}
+
 /// The uncompressed bytes.
 #[derive(Debug)]
 pub(super) struct Content {
@@ -90,7 +114,6 @@ pub(super) struct Content {
     empty: SyncSender<Vec<u8>>,
     chunk: Vec<u8>,
     used: usize,
-    hasher: DigestHasher,
     left_bytes: u64,
     limit_bytes: u64,
 }
@@ -115,7 +138,6 @@ impl BufRead for Content {
             self.used = 0;
             // A full channel only means that the buffer is freed instead of used again.
             drop(self.empty.try_send(old));
-            self.hasher.update(&self.chunk);
             self.left_bytes = self
                 .left_bytes
                 .checked_sub(self.chunk.len() as u64)

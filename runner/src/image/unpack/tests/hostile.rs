@@ -318,6 +318,13 @@ fn broken(tar: fn() -> Tar) -> Vec<(&'static str, Vec<u8>, Ends)> {
     huge.set_size(1 << 62);
     let mut huge_special = Tar::header(b"a", b'x');
     huge_special.set_size(1 << 40);
+    let mut huge_name = Tar::header(b"././@LongLink", b'L');
+    huge_name.set_size(3 << 30);
+    let mut huge_link = Tar::header(b"././@LongLink", b'K');
+    huge_link.set_size(3 << 30);
+    // The binary form of a number that is too large for octal digits; this one is -1.
+    let mut negative = Tar::header(b"a", b'0');
+    negative.as_old_mut().size = [0xff; 12];
     let mut owner = Tar::header(b"a", b'0');
     owner.set_uid(1 << 32);
     let mut nobody = Tar::header(b"a", b'0');
@@ -340,6 +347,34 @@ fn broken(tar: fn() -> Tar) -> Vec<(&'static str, Vec<u8>, Ends)> {
             "a huge extended header",
             tar().push(huge_special, b"").end(),
             With("extended header of"),
+        ),
+        (
+            "a name of gigabytes",
+            tar().push(huge_name, b"").end(),
+            With("extended header of"),
+        ),
+        (
+            "a link's target of gigabytes",
+            tar().push(huge_link, b"").end(),
+            With("extended header of"),
+        ),
+        (
+            "a negative size",
+            tar().push(negative, b"x").end(),
+            With("damaged"),
+        ),
+        (
+            "a negative size in an extended header",
+            tar().pax(&[("size", b"-1")]).file("a", "x").end(),
+            With("damaged"),
+        ),
+        (
+            "an extended header that says it is longer than it is",
+            tar()
+                .entry(b'x', "x", b"99999999999 path=x\n")
+                .file("a", "x")
+                .end(),
+            With("damaged"),
         ),
         (
             "an owner beyond 32 bits",
@@ -502,6 +537,37 @@ fn limits_hold() {
         ends(many),
         Err(UnpackError::TooManyEntries { limit: 3 })
     ));
+}
+
+#[test]
+fn a_bomb_stops_at_the_limit_whatever_packs_it() {
+    let zeros = vec![0; 64 << 20];
+    let tar = Tar::default().entry(b'0', "zeros", &zeros).end();
+    let gzip = {
+        let mut encoder = compression::gzip_encoder(Vec::new());
+        std::io::Write::write_all(&mut encoder, &tar).unwrap();
+        encoder.finish().unwrap()
+    };
+    let zstd = zstd::encode_all(&tar[..], 3).unwrap();
+    for packed in [gzip, zstd] {
+        assert!(packed.len() < 1 << 20);
+        let ends = |layer_bytes| {
+            let limits = Limits {
+                layer_bytes,
+                ..Limits::default()
+            };
+            let ground = Ground::new();
+            unpack_packed(&packed[..], Algorithm::Sha256, &ground.layer(), limits)
+        };
+        assert!(matches!(
+            ends(1 << 20),
+            Err(UnpackError::TooLarge { limit: 1_048_576 })
+        ));
+        // Many chunks of the decoder: none is lost, and each of them is hashed.
+        let (unpacked, digest) = ends(1 << 30).unwrap();
+        assert_eq!(unpacked.size_bytes, 64 << 20);
+        assert_eq!(digest, Digest::of(&tar));
+    }
 }
 
 #[test]

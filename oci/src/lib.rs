@@ -5,6 +5,7 @@
 //! | [`digest`] | `Digest`, its hasher, and the three digests an image has |
 //! | [`mod@reference`] | `RepositoryName`, `Tag`, `Reference`, `ImageReference` |
 //! | [`media_type`] | media types of manifests, configurations and layers |
+//! | [`pattern`] | which repositories and tags a rule means |
 //! | [`platform`] | `Platform`, and which of several fits |
 //! | [`manifest`] | `Manifest`, `Descriptor` |
 //! | [`compression`] | how layers are packed |
@@ -19,6 +20,7 @@ pub mod digest;
 pub mod ignore_file;
 pub mod manifest;
 pub mod media_type;
+pub mod pattern;
 pub mod platform;
 pub mod reference;
 
@@ -26,5 +28,6 @@ pub use digest::{
     Algorithm, ChainId, DiffId, Digest, DigestError, DigestHasher, ImageId, ManifestDigest,
 };
 pub use manifest::{Descriptor, ImageIndex, ImageManifest, Manifest, ManifestError};
+pub use pattern::{RepositoryPattern, TagPattern};
 pub use platform::Platform;
 pub use reference::{ImageReference, Reference, ReferenceError, RepositoryName, Tag};

@@ -40,4 +40,7 @@ pub use auth::{
 };
 pub use config::{Config, ConfigError};
 pub use maintenance::Maintenance;
-pub use registry::{BadBlob, Collected, Finding, Hurt, ObjectHolder, Problem, Remedy, Scrubbed};
+pub use registry::{
+    AsItWas, BadBlob, Collected, Finding, Hurt, MoveRecord, ObjectHolder, PlatformRecord, Problem,
+    Remedy, RepositoryRecord, Scrubbed, TagDecision, TagRecord,
+};

@@ -1,13 +1,21 @@
 //! What an administrator asks of a registry, whether or not it is being served:
 //! the same rules, on the same stores, beside whatever else goes on.
 
+use hythe_oci::{Digest, RepositoryName, Tag};
+
 use crate::app::{ServeError, scrubber};
 use crate::auth::Accounts;
 use crate::blob_store::BlobStore;
 use crate::config::{Config, JobsConfig, ScrubConfig};
 use crate::db::Database;
 use crate::jobs;
-use crate::registry::{Collected, Finding, Problem, Registry, Scrubbed};
+use crate::registry::{
+    AsItWas, Collected, Finding, MoveRecord, Problem, Registry, RepositoryRecord, Scrubbed,
+    TagDecision, TagRecord,
+};
+
+/// Who is said to have done what is done here.
+const ADMINISTRATOR: &str = "administrator";
 
 /// The stores of a registry, opened for work on them.
 #[derive(Debug)]
@@ -52,6 +60,71 @@ impl Maintenance {
         }
         let collected = self.registry.collect(policy).await;
         collected.map_err(ServeError::failed)
+    }
+
+    /// What the retention rules say of every tag that one of them means.
+    pub async fn decide_tags(&self) -> Result<Vec<TagDecision>, ServeError> {
+        let decided = self.registry.decide_tags().await;
+        decided.map_err(ServeError::failed)
+    }
+
+    /// Removes the tags that no retention rule keeps; how many.
+    pub async fn expire_tags(&self) -> Result<u64, ServeError> {
+        let expired = self.registry.expire_tags().await;
+        expired.map_err(ServeError::failed)
+    }
+
+    /// Every repository.
+    pub async fn repositories(&self) -> Result<Vec<RepositoryRecord>, ServeError> {
+        let mut all: Vec<RepositoryRecord> = Vec::new();
+        loop {
+            let last = all.last().map(|one| one.name.to_string());
+            let last = last.unwrap_or_default();
+            let page = self.registry.describe_repositories(None, &last, &|_| true);
+            let page = page.await.map_err(ServeError::failed)?;
+            all.extend(page.entries);
+            if !page.more {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Every tag of a repository.
+    pub async fn tags(&self, repository: &RepositoryName) -> Result<Vec<TagRecord>, ServeError> {
+        let mut all: Vec<TagRecord> = Vec::new();
+        loop {
+            let last = all.last().map(|one| one.name.to_string());
+            let last = last.unwrap_or_default();
+            let page = self.registry.describe_tags(repository, None, &last).await;
+            let page = page.map_err(ServeError::failed)?;
+            all.extend(page.entries);
+            if !page.more {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// The moves of a tag, newest first.
+    pub async fn tag_history(
+        &self,
+        repository: &RepositoryName,
+        tag: &Tag,
+    ) -> Result<Vec<MoveRecord>, ServeError> {
+        let moves = self.registry.tag_history(repository, tag, (None, None));
+        moves.await.map_err(ServeError::failed)
+    }
+
+    /// Points a tag at what it named before; what that is.
+    pub async fn restore_tag(
+        &self,
+        repository: &RepositoryName,
+        tag: &Tag,
+        to: &AsItWas,
+    ) -> Result<Digest, ServeError> {
+        let restored = self
+            .registry
+            .restore_tag(repository, (tag, to), ADMINISTRATOR);
+        restored.await.map_err(ServeError::failed)
     }
 
     /// Reads every blob and compares it with its digest, now and whatever the

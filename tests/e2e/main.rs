@@ -33,6 +33,7 @@ mod registry_crash;
 mod registry_crash_rounds;
 mod registry_faults;
 mod registry_large_blob;
+mod registry_policies;
 mod replicas;
 mod scrub;
 mod search;

@@ -51,6 +51,11 @@ fn line(finding: &Finding) -> String {
             "upload {id} of {repository} ({}): nothing was heard of it for too long",
             binary_size(*size_bytes)
         ),
+        Finding::Tag {
+            repository,
+            tag,
+            why,
+        } => format!("tag {repository}:{tag}: {why}"),
         Finding::Manifest { repository, digest } => {
             format!("manifest {digest} of {repository}: no tag, index or subject leads to it")
         }
@@ -74,8 +79,9 @@ fn line(finding: &Finding) -> String {
 
 fn told(collected: &Collected) -> String {
     format!(
-        "removed {}, {}, {}, {} ({}), {}, {}\n",
+        "removed {}, {}, {}, {}, {} ({}), {}, {}\n",
         counted(collected.uploads, "stale upload"),
+        counted(collected.tags, "tag"),
         counted(collected.manifests, "manifest"),
         counted(collected.links, "unused link"),
         counted(collected.blobs, "blob"),

@@ -7,9 +7,11 @@
 mod accounts;
 mod check;
 mod gc;
+mod retention;
 mod scrub;
 mod show;
 mod stores;
+mod tags;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
@@ -32,6 +34,12 @@ enum Verb {
     Gc(gc::GcArguments),
     /// Read every blob and compare it with its digest
     Scrub(scrub::ScrubArguments),
+    /// Remove tags that no retention rule keeps
+    Retention(retention::RetentionArguments),
+    /// List repositories with their tags, size and stars
+    Repositories(tags::RepositoriesArguments),
+    /// List tags, and say or restore what one named before
+    Tags(tags::TagsArguments),
     /// Say what is wrong with schema, rows and objects, changing nothing
     Check(check::CheckArguments),
     /// People who may log in
@@ -65,6 +73,9 @@ async fn dispatch(verb: Verb, stores: &StoreArguments) -> Outcome {
     match verb {
         Verb::Gc(arguments) => gc::run(&arguments, stores).await,
         Verb::Scrub(arguments) => scrub::run(&arguments, stores).await,
+        Verb::Retention(arguments) => retention::run(&arguments, stores).await,
+        Verb::Repositories(arguments) => tags::repositories(&arguments, stores).await,
+        Verb::Tags(arguments) => tags::tags(&arguments, stores).await,
         Verb::Check(arguments) => check::run(&arguments, stores).await,
         Verb::User(arguments) => accounts::run(Noun::User(arguments), stores).await,
         Verb::Robot(arguments) => accounts::run(Noun::Robot(arguments), stores).await,

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::policy::{ImmutableTags, Quota, Retention};
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
@@ -17,6 +19,9 @@ pub(super) struct File {
     pub(super) database: String,
     pub(super) redirect_blobs: bool,
     pub(super) redirect_expire_seconds: u64,
+    pub(super) immutable_tags: Vec<ImmutableTags>,
+    pub(super) retention: Vec<Retention>,
+    pub(super) quotas: Vec<Quota>,
     pub(super) storage_options: BTreeMap<String, String>,
     pub(super) external_url: String,
     pub(super) auth: Auth,
@@ -77,6 +82,7 @@ pub(super) struct Gc {
     pub(super) interval_seconds: u64,
     pub(super) grace_seconds: u64,
     pub(super) untagged_manifests: bool,
+    pub(super) tag_history_seconds: u64,
 }
 
 #[derive(Debug, Deserialize)]

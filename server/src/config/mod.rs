@@ -6,6 +6,7 @@
 //! environment and the configuration file.
 
 mod file;
+mod policy;
 mod resolve;
 mod secret;
 mod sources;
@@ -15,6 +16,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use policy::{ImmutableTags, Policies, Quota, Retention};
 pub use secret::Secret;
 pub use sources::Sources;
 use url::Url;
@@ -108,6 +110,8 @@ pub struct RulesConfig {
     pub allow_sparse: bool,
     /// The value of `OCI-Chunk-Min-Length`, in bytes; `None` leaves it out.
     pub chunk_min_bytes: Option<u64>,
+    /// Rules by pattern; the API adds others.
+    pub policies: Policies,
 }
 
 /// The background work.
@@ -121,6 +125,8 @@ pub struct JobsConfig {
     pub gc_untagged_manifests: bool,
     /// An upload session with no news for so long is dropped.
     pub upload_expire: Duration,
+    /// For so long it is known what a tag named, and that is kept.
+    pub tag_history: Duration,
 }
 
 /// How stored blobs are verified.

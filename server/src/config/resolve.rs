@@ -10,8 +10,8 @@ use url::Url;
 use super::file::File;
 use super::sources::{Sources, merge};
 use super::{
-    AuthConfig, Config, ConfigError, DatabaseConfig, HttpConfig, JobsConfig, ReplicaConfig,
-    RulesConfig, ScrubConfig, Secret, StorageConfig, TelemetryConfig,
+    AuthConfig, Config, ConfigError, DatabaseConfig, HttpConfig, JobsConfig, Policies,
+    ReplicaConfig, RulesConfig, ScrubConfig, Secret, StorageConfig, TelemetryConfig,
 };
 
 const STORAGE_SCHEMES: [&str; 5] = ["file", "s3", "gs", "az", "memory"];
@@ -37,6 +37,11 @@ fn resolve(table: Table) -> Result<Config, ConfigError> {
     let file: File = table
         .try_into()
         .map_err(|error: toml::de::Error| invalid("configuration", error.message()))?;
+    let policies = Policies {
+        immutable_tags: file.immutable_tags.clone(),
+        retention: file.retention.clone(),
+        quotas: file.quotas.clone(),
+    };
     let listen = listen(&file)?;
     let data = absolute(&file.data)?;
     Ok(Config {
@@ -59,6 +64,7 @@ fn resolve(table: Table) -> Result<Config, ConfigError> {
             allow_sparse: file.manifests.allow_sparse,
             chunk_min_bytes: (file.uploads.chunk_min_bytes > 0)
                 .then_some(file.uploads.chunk_min_bytes),
+            policies,
         },
         jobs: JobsConfig {
             gc_interval: (file.gc.interval_seconds > 0)
@@ -66,6 +72,7 @@ fn resolve(table: Table) -> Result<Config, ConfigError> {
             gc_grace: Duration::from_secs(file.gc.grace_seconds),
             gc_untagged_manifests: file.gc.untagged_manifests,
             upload_expire: Duration::from_secs(file.uploads.expire_seconds),
+            tag_history: Duration::from_secs(file.gc.tag_history_seconds),
         },
         scrub: ScrubConfig {
             interval: (file.scrub.interval_seconds > 0)
@@ -393,6 +400,43 @@ mod tests {
         for wrong in ["ftp://x", "https://x/path", "https://me@x", "nonsense"] {
             let error = replica(wrong).unwrap_err().to_string();
             assert!(error.starts_with("scrub.replica: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn policies_are_lists_also_in_the_environment() {
+        let set = |name, value| load(&[], &[(name, value)]);
+        let quotas = r#"[{ repositories = "team/**", bytes = 1_000 }]"#;
+        let config = set("HYTHE_QUOTAS", quotas).unwrap();
+        assert_eq!(config.rules.policies.quotas[0].bytes, 1000);
+        let kept = r#"[{ repositories = "**", tags = "pr-*", keep_last = 3 }]"#;
+        let config = set("HYTHE_RETENTION", kept).unwrap();
+        assert_eq!(config.rules.policies.retention[0].keep_last, Some(3));
+        for (name, wrong, expected) in [
+            ("HYTHE_QUOTAS", "much", "HYTHE_QUOTAS: \"much\" is no list"),
+            (
+                "HYTHE_QUOTAS",
+                "[{ repositories = \"A\", bytes = 1 }]",
+                "\"A\" is no pattern",
+            ),
+            (
+                "HYTHE_QUOTAS",
+                "[{ repositories = \"a\", byte = 1 }]",
+                "byte",
+            ),
+            (
+                "HYTHE_RETENTION",
+                "[{ repositories = \"a\" }]",
+                "says what to keep",
+            ),
+            (
+                "HYTHE_IMMUTABLE_TAGS",
+                "[{ repositories = \"a\", tags = \"/\" }]",
+                "\"/\" is no",
+            ),
+        ] {
+            let error = set(name, wrong).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
         }
     }
 

@@ -135,7 +135,14 @@ fn set(table: &mut Table, key: &str, text: &str, origin: &str) -> Result<(), Con
             text.parse()
                 .map_err(|_| invalid(format!("{text:?} is neither true nor false")))?,
         ),
+        Value::Array(_) => list(text).ok_or_else(|| invalid(format!("{text:?} is no list")))?,
         _ => Value::String(text.to_owned()),
     };
     Ok(())
+}
+
+/// A list as the file would have it: `[{ repositories = "a/**", bytes = 1 }]`.
+fn list(text: &str) -> Option<Value> {
+    let table: Table = format!("list = {text}").parse().ok()?;
+    table.get("list").filter(|list| list.is_array()).cloned()
 }

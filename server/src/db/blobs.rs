@@ -7,7 +7,10 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::repositories::{self, Lock};
-use super::{Database, DbError, garbage, now_ms, parsed, retrying, scrub, size, stored, uploads};
+use super::{
+    Database, DbError, garbage, now_ms, parsed, quotas, retrying, scrub, size, stored, uploads,
+};
+use crate::config::Quota;
 
 /// One object of a blob or of an upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,10 +126,15 @@ impl Database {
     /// objects, and the new ones become garbage; one in quarantine is repaired
     /// with them.
     #[tracing::instrument(target = "hythe_trace", name = "db.commit_blob", skip_all)]
-    pub(crate) async fn commit_blob(&self, blob: &NewBlob<'_>) -> Result<CommittedBlob, DbError> {
+    pub(crate) async fn commit_blob(
+        &self,
+        blob: &NewBlob<'_>,
+        quotas: &[Quota],
+    ) -> Result<CommittedBlob, DbError> {
         retrying(|| async {
             let mut write = self.begin().await?;
             let connection = write.connection()?;
+            quotas::lock(self.kind, connection, quotas).await?;
             let repository_id = repositories::ensure(connection, blob.repository).await?;
             let mut segments = Vec::new();
             if let Some((upload, offset)) = blob.upload {
@@ -134,6 +142,10 @@ impl Database {
                     Some(earlier) => segments = earlier,
                     None => return Ok(CommittedBlob::UploadMoved),
                 }
+            }
+            if !quotas.is_empty() && !is_linked(connection, repository_id, blob.digest).await? {
+                // What the session held is not counted any more.
+                quotas::charge(connection, quotas, blob.size_bytes).await?;
             }
             segments.extend_from_slice(blob.segments);
             let mut spare_keys = Vec::new();
@@ -163,12 +175,14 @@ impl Database {
         repository: &RepositoryName,
         digest: &Digest,
         from: Option<&RepositoryName>,
+        quotas: &[Quota],
     ) -> Result<MountBlob, DbError> {
         retrying(|| async {
             let mut write = self.begin().await?;
             let connection = write.connection()?;
+            quotas::lock(self.kind, connection, quotas).await?;
             let holder = sqlx::query(
-                "SELECT l.repository_id FROM repository_blobs l
+                "SELECT b.size_bytes FROM repository_blobs l
                  JOIN repositories r ON r.id = l.repository_id
                  JOIN blobs b ON b.digest = l.digest AND b.quarantined_at IS NULL
                  WHERE l.digest = $1 AND (r.name = $2 OR $2 = '') LIMIT 1",
@@ -177,10 +191,13 @@ impl Database {
             .bind(from.map_or("", RepositoryName::as_str))
             .fetch_optional(&mut *connection)
             .await?;
-            if holder.is_none() {
+            let Some(holder) = holder else {
                 return Ok(MountBlob::Unknown);
-            }
+            };
             let repository_id = repositories::ensure(connection, repository).await?;
+            if !quotas.is_empty() && !is_linked(connection, repository_id, digest).await? {
+                quotas::charge(connection, quotas, size(&holder, "size_bytes")?).await?;
+            }
             link(connection, repository_id, digest).await?;
             write.commit().await?;
             Ok(MountBlob::Mounted)
@@ -211,20 +228,14 @@ impl Database {
             .bind(digest.to_string())
             .fetch_optional(&mut *connection)
             .await?;
-            let linked = sqlx::query(
-                "SELECT 1 AS one FROM repository_blobs WHERE repository_id = $1 AND digest = $2",
-            )
-            .bind(repository_id)
-            .bind(digest.to_string())
-            .fetch_optional(&mut *connection)
-            .await?;
+            let linked = is_linked(connection, repository_id, digest).await?;
             match (linked, holder) {
-                (None, _) => return Ok(DeleteBlob::Unknown),
-                (Some(_), Some(row)) => {
+                (false, _) => return Ok(DeleteBlob::Unknown),
+                (true, Some(row)) => {
                     let manifest = parsed(&row, "manifest_digest")?;
                     return Ok(DeleteBlob::Referenced { manifest });
                 }
-                (Some(_), None) => unlink(connection, repository_id, digest).await?,
+                (true, None) => unlink(connection, repository_id, digest).await?,
             }
             write.commit().await?;
             Ok(DeleteBlob::Deleted)
@@ -267,6 +278,21 @@ async fn exists(connection: &mut AnyConnection, digest: &Digest) -> Result<bool,
         .bind(digest.to_string())
         .fetch_optional(connection)
         .await?;
+    Ok(row.is_some())
+}
+
+async fn is_linked(
+    connection: &mut AnyConnection,
+    repository_id: i64,
+    digest: &Digest,
+) -> Result<bool, DbError> {
+    let row = sqlx::query(
+        "SELECT 1 AS one FROM repository_blobs WHERE repository_id = $1 AND digest = $2",
+    )
+    .bind(repository_id)
+    .bind(digest.to_string())
+    .fetch_optional(connection)
+    .await?;
     Ok(row.is_some())
 }
 

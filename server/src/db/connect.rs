@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::Migrator;
-use sqlx::{AnyConnection, Executor as _};
+use sqlx::{AnyConnection, Connection as _, Executor as _};
 
 use super::schema::Schema;
 use super::write::Writer;
@@ -91,10 +91,13 @@ async fn open_sqlite(url: &str, config: &DatabaseConfig) -> Result<Database, DbE
     let readers = sqlite_pool(config.connections, config.acquire_timeout)
         .connect(&url)
         .await?;
+    let watching = AnyConnection::connect(&url).await?;
+    let writer = Writer::sqlite(writer);
+    writer.watch(watching);
     Ok(Database {
         kind: Kind::Sqlite,
         readers,
-        writer: Arc::new(Writer::sqlite(writer)),
+        writer: Arc::new(writer),
         recent: Arc::default(),
     })
 }

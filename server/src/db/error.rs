@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::terms::Refusal;
+
 /// Why a statement or a transaction did not happen.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -16,6 +18,12 @@ pub enum DbError {
     /// Two transactions got in each other's way; the loser may be repeated.
     #[error("another change came in between")]
     Conflict(#[source] sqlx::Error),
+    /// A row that was just there is gone; the change may be repeated.
+    #[error("what was to be changed went away")]
+    Moved,
+    /// The registry's rules do not allow it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// The batch that this change was in could not be committed.
     #[error("the change could not be committed")]
     Commit(#[source] Arc<DbError>),
@@ -50,7 +58,7 @@ impl DbError {
 
     /// Whether doing the same again at once is likely to succeed.
     pub(super) fn is_conflict(&self) -> bool {
-        matches!(self, Self::Conflict(_))
+        matches!(self, Self::Conflict(_) | Self::Moved)
     }
 }
 

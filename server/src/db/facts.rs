@@ -1,11 +1,15 @@
 //! Table `manifest_facts`, and what is told of repositories and their tags.
 
 use hythe_oci::{Digest, RepositoryName, Tag};
+use jiff::Timestamp;
+use serde::Serialize;
 use sqlx::AnyConnection;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::{Database, DbError, parsed, repositories, retrying, search, size, stored};
+use super::{
+    Database, DbError, optional_time, parsed, repositories, retrying, search, size, stored, time,
+};
 
 /// What a manifest and its config say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,43 +31,64 @@ pub(crate) struct Undescribed {
     pub(crate) content: Vec<u8>,
 }
 
-/// A repository, as it is told of. Times are milliseconds since 1970.
-#[derive(Clone, Debug)]
-pub(crate) struct RepositoryRecord {
-    pub(crate) name: RepositoryName,
-    pub(crate) description: String,
-    pub(crate) star_count: u64,
-    pub(crate) is_official: bool,
-    pub(crate) is_automated: bool,
-    pub(crate) created_at: i64,
+/// A repository, as it is told of.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct RepositoryRecord {
+    /// Its name.
+    pub name: RepositoryName,
+    /// What was said of it, else what its newest image says; may be empty.
+    pub description: String,
+    /// How many accounts gave it a star.
+    pub star_count: u64,
+    /// Whether an administrator said so.
+    pub is_official: bool,
+    /// Whether an administrator said so.
+    pub is_automated: bool,
+    /// How many tags it has.
+    pub tag_count: u64,
     /// The size of what it shows; a blob that others show too counts whole.
-    pub(crate) size_bytes: u64,
-    pub(crate) n_tags: u64,
+    pub size_bytes: u64,
+    /// When something was first pushed to it.
+    pub created_at: Timestamp,
     /// When a tag of it was last pushed.
-    pub(crate) pushed_at: Option<i64>,
-    pub(crate) last_pulled_at: Option<i64>,
+    pub pushed_at: Option<Timestamp>,
+    /// When something of it was last pulled.
+    pub last_pulled_at: Option<Timestamp>,
 }
 
 /// A tag, as it is told of.
-#[derive(Clone, Debug)]
-pub(crate) struct TagRecord {
-    pub(crate) name: Tag,
-    pub(crate) digest: Digest,
-    pub(crate) media_type: String,
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct TagRecord {
+    /// Its name.
+    pub name: Tag,
+    /// What it names.
+    pub digest: Digest,
+    /// What that is.
+    pub media_type: String,
     /// Manifest, config and layers; of an index those of all its images.
-    pub(crate) size_bytes: u64,
-    pub(crate) platforms: Vec<PlatformRecord>,
-    pub(crate) pushed_at: i64,
-    pub(crate) pushed_by: String,
-    pub(crate) last_pulled_at: Option<i64>,
+    pub size_bytes: u64,
+    /// Its images.
+    pub platforms: Vec<PlatformRecord>,
+    /// When it was last pushed.
+    pub pushed_at: Timestamp,
+    /// By which account.
+    pub pushed_by: String,
+    /// When what it names was last pulled.
+    pub last_pulled_at: Option<Timestamp>,
 }
 
 /// One image of a tag.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PlatformRecord {
-    pub(crate) platform: String,
-    pub(crate) digest: Digest,
-    pub(crate) size_bytes: u64,
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct PlatformRecord {
+    /// `os/architecture[/variant]`.
+    pub platform: String,
+    /// Its manifest.
+    pub digest: Digest,
+    /// Manifest, config and layers.
+    pub size_bytes: u64,
 }
 
 /// Tags with their manifests; `$1` is the repository's id.
@@ -297,11 +322,11 @@ fn repository(row: &AnyRow) -> Result<RepositoryRecord, DbError> {
         star_count: size(row, "star_count")?,
         is_official: row.try_get::<i64, _>("official")? != 0,
         is_automated: row.try_get::<i64, _>("automated")? != 0,
-        created_at: row.try_get("created_at")?,
+        created_at: time(row, "created_at")?,
         size_bytes: size(row, "used_bytes")?,
-        n_tags: size(row, "n_tags")?,
-        pushed_at: row.try_get("pushed_at")?,
-        last_pulled_at: row.try_get("last_pulled_at")?,
+        tag_count: size(row, "n_tags")?,
+        pushed_at: optional_time(row, "pushed_at")?,
+        last_pulled_at: optional_time(row, "last_pulled_at")?,
     })
 }
 
@@ -318,9 +343,9 @@ async fn tag(
         media_type: row.try_get("media_type")?,
         size_bytes: own_bytes,
         platforms: Vec::new(),
-        pushed_at: row.try_get("updated_at")?,
+        pushed_at: time(row, "updated_at")?,
         pushed_by: row.try_get("pushed_by")?,
-        last_pulled_at: row.try_get("last_pulled_at")?,
+        last_pulled_at: optional_time(row, "last_pulled_at")?,
         digest,
     };
     if !platform.is_empty() {

@@ -28,13 +28,17 @@ pub(crate) struct BlobCandidate {
     pub(crate) size_bytes: u64,
 }
 
-/// Manifests that are kept: tagged or young, what those lead to, and what
-/// refers to any of them as its subject. Parameters: repository, time.
+/// Manifests that are kept: tagged, tagged not long ago, or young, what those
+/// lead to, and what refers to any of them as its subject. Parameters:
+/// repository, time, the time until which the history of tags counts.
 macro_rules! unreachable_manifests {
     ($select:literal) => {
         concat!(
             "WITH RECURSIVE kept (digest) AS (
                  SELECT digest FROM tags WHERE repository_id = $1
+                 UNION
+                 SELECT previous FROM tag_history
+                 WHERE repository_id = $1 AND moved_at >= $3 AND previous IS NOT NULL
                  UNION
                  SELECT digest FROM manifests WHERE repository_id = $1 AND pushed_at >= $2
                  UNION
@@ -179,7 +183,7 @@ impl Database {
     pub(crate) async fn unreachable_manifests(
         &self,
         repository: &RepositoryName,
-        before_ms: i64,
+        (before_ms, history_ms): (i64, i64),
     ) -> Result<Vec<Digest>, DbError> {
         let mut connection = self.readers.acquire().await?;
         let Some(id) = repositories::find(&mut connection, repository).await? else {
@@ -188,6 +192,7 @@ impl Database {
         let rows = sqlx::query(unreachable_manifests!("SELECT digest"))
             .bind(id)
             .bind(before_ms)
+            .bind(history_ms)
             .fetch_all(&mut *connection)
             .await?;
         rows.iter().map(|row| parsed(row, "digest")).collect()
@@ -197,7 +202,7 @@ impl Database {
     pub(crate) async fn collect_manifests(
         &self,
         repository: &RepositoryName,
-        before_ms: i64,
+        (before_ms, history_ms): (i64, i64),
     ) -> Result<u64, DbError> {
         retrying(|| async {
             let mut write = self.begin().await?;
@@ -209,6 +214,7 @@ impl Database {
             let removed = sqlx::query(unreachable_manifests!("DELETE"))
                 .bind(id)
                 .bind(before_ms)
+                .bind(history_ms)
                 .execute(&mut *connection)
                 .await?;
             write.commit().await?;

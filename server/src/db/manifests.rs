@@ -8,8 +8,10 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::facts::{self, ManifestFacts};
+use super::history::{self, Reason};
 use super::repositories::{self, Lock};
-use super::{Database, DbError, now_ms, parsed, retrying, search, size, stored, tags};
+use super::terms::Terms;
+use super::{Database, DbError, now_ms, parsed, quotas, retrying, search, size, stored, tags};
 
 /// A manifest as it is served.
 #[derive(Clone, Debug)]
@@ -36,8 +38,6 @@ pub(crate) struct NewManifest<'a> {
     pub(crate) manifests: &'a [Digest],
     pub(crate) tags: &'a [Tag],
     pub(crate) facts: &'a ManifestFacts,
-    /// The account that pushes.
-    pub(crate) pushed_by: &'a str,
 }
 
 /// One line of a referrers listing.
@@ -117,15 +117,22 @@ impl Database {
         &self,
         manifest: &NewManifest<'_>,
         complete: bool,
+        terms: Terms<'_>,
     ) -> Result<Vec<Digest>, DbError> {
+        let quotas = terms.policies.quotas_of(manifest.repository);
         retrying(|| async {
             let mut write = self.begin().await?;
             let connection = write.connection()?;
+            quotas::lock(self.kind, connection, &quotas).await?;
             let repository_id = repositories::ensure(connection, manifest.repository).await?;
             repositories::lock(self.kind, connection, repository_id, Lock::Adding).await?;
+            if !quotas.is_empty() && !exists(connection, repository_id, manifest.digest).await? {
+                let asked_bytes = manifest.content.len() as u64;
+                quotas::charge(connection, &quotas, asked_bytes).await?;
+            }
             upsert(connection, repository_id, manifest).await?;
             insert_references(connection, repository_id, manifest).await?;
-            let pushed = (manifest.digest, manifest.facts, manifest.pushed_by);
+            let pushed = (manifest.digest, manifest.facts, terms.by);
             facts::put(connection, repository_id, pushed).await?;
             if complete {
                 let missing = missing_targets(connection, repository_id, manifest.digest).await?;
@@ -134,8 +141,9 @@ impl Database {
                 }
             }
             for tag in manifest.tags {
-                let by = manifest.pushed_by;
-                tags::set(connection, repository_id, tag, manifest.digest, by).await?;
+                let at = (repository_id, manifest.repository);
+                let moved = (tag, manifest.digest, Reason::Push);
+                tags::set(connection, at, moved, terms).await?;
             }
             search::refresh(self.kind, connection, repository_id).await?;
             write.commit().await?;
@@ -151,6 +159,7 @@ impl Database {
         &self,
         repository: &RepositoryName,
         digest: &Digest,
+        terms: Terms<'_>,
     ) -> Result<bool, DbError> {
         retrying(|| async {
             let mut write = self.begin().await?;
@@ -159,6 +168,12 @@ impl Database {
                 return Ok(false);
             };
             repositories::lock(self.kind, connection, repository_id, Lock::Removing).await?;
+            for (tag, digest) in history::tags_of(connection, repository_id, Some(digest)).await? {
+                terms.check_tag(repository, &tag)?;
+                let moved = (Some(&digest), None);
+                let why = (Reason::Delete, terms.by);
+                history::note(connection, (repository_id, &tag), moved, why).await?;
+            }
             let deleted =
                 sqlx::query("DELETE FROM manifests WHERE repository_id = $1 AND digest = $2")
                     .bind(repository_id)
@@ -236,6 +251,20 @@ async fn upsert(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+pub(super) async fn exists(
+    connection: &mut AnyConnection,
+    repository_id: i64,
+    digest: &Digest,
+) -> Result<bool, DbError> {
+    let row =
+        sqlx::query("SELECT 1 AS one FROM manifests WHERE repository_id = $1 AND digest = $2")
+            .bind(repository_id)
+            .bind(digest.to_string())
+            .fetch_optional(connection)
+            .await?;
+    Ok(row.is_some())
 }
 
 async fn insert_references(

@@ -14,8 +14,11 @@ mod directory;
 mod error;
 mod facts;
 mod garbage;
+mod history;
 mod holders;
 mod manifests;
+mod policies;
+mod quotas;
 mod recent;
 mod repositories;
 mod schema;
@@ -23,6 +26,7 @@ mod scrub;
 mod search;
 mod stars;
 mod tags;
+mod terms;
 mod uploads;
 mod words;
 mod write;
@@ -38,14 +42,19 @@ pub(crate) use directory::{
     SigningKeyRecord,
 };
 pub(crate) use error::DbError;
-pub(crate) use facts::{ManifestFacts, RepositoryRecord, TagRecord};
+pub(crate) use facts::ManifestFacts;
+pub use facts::{PlatformRecord, RepositoryRecord, TagRecord};
+pub use history::MoveRecord;
 pub(crate) use holders::{NamedBy, TaggedIn};
 
 pub(crate) use manifests::{ManifestRecord, NewManifest, ReferrerRecord};
+pub(crate) use policies::PolicyKind;
 pub(crate) use schema::Schema;
 pub(crate) use scrub::ScrubCandidate;
 pub(crate) use search::FoundRepository;
 pub(crate) use stars::RepositoryChange;
+pub(crate) use tags::TagAge;
+pub(crate) use terms::{Refusal, Terms};
 pub(crate) use uploads::{Advance, UploadRecord};
 
 use sqlx::AnyPool;
@@ -112,6 +121,23 @@ fn size(row: &AnyRow, column: &'static str) -> Result<u64, DbError> {
         what: column,
         value: value.to_string(),
     })
+}
+
+/// Reads a column of milliseconds since 1970.
+fn time(row: &AnyRow, column: &'static str) -> Result<jiff::Timestamp, DbError> {
+    let value: i64 = row.try_get(column)?;
+    jiff::Timestamp::from_millisecond(value).map_err(|_| DbError::Corrupt {
+        what: column,
+        value: value.to_string(),
+    })
+}
+
+/// Reads such a column where there need not be one.
+fn optional_time(row: &AnyRow, column: &'static str) -> Result<Option<jiff::Timestamp>, DbError> {
+    match row.try_get::<Option<i64>, _>(column)? {
+        Some(_) => time(row, column).map(Some),
+        None => Ok(None),
+    }
 }
 
 /// A byte count as the database holds it.

@@ -4,10 +4,9 @@
 //! What a tag names is only true until the next commit, so each entry carries
 //! the number of the commit that it was read after and counts for nothing once
 //! there was another ([`Writer::settled`](super::write::Writer::settled)). That
-//! is exact because all changes of tags in an SQLite file go through its one
-//! server; a collector in another process removes manifests without a tag, and
-//! those are not kept here. Over PostgreSQL, where any replica may move a tag,
-//! nothing is kept.
+//! is exact for all changes that go through the one server of an SQLite file;
+//! those that an administrator's command makes beside it are heard of in half a
+//! second. Over PostgreSQL, where any replica may move a tag, nothing is kept.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

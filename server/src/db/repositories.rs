@@ -4,7 +4,8 @@ use hythe_oci::RepositoryName;
 use sqlx::AnyConnection;
 use sqlx::Row as _;
 
-use super::{Database, DbError, Kind, now_ms, parsed, retrying, uploads};
+use super::terms::Terms;
+use super::{Database, DbError, Kind, history, now_ms, parsed, retrying, uploads};
 
 impl Database {
     /// Whether anything was ever pushed to this name.
@@ -39,7 +40,11 @@ impl Database {
 impl Database {
     /// Deletes a repository with all that it holds; false when there is none.
     /// Its blobs go with the next collection, if nobody else shows them.
-    pub(crate) async fn delete_repository(&self, name: &RepositoryName) -> Result<bool, DbError> {
+    pub(crate) async fn delete_repository(
+        &self,
+        name: &RepositoryName,
+        terms: Terms<'_>,
+    ) -> Result<bool, DbError> {
         retrying(|| async {
             let mut write = self.begin().await?;
             let connection = write.connection()?;
@@ -47,6 +52,9 @@ impl Database {
                 return Ok(false);
             };
             lock(self.kind, connection, id, Lock::Removing).await?;
+            for (tag, _) in history::tags_of(connection, id, None).await? {
+                terms.check_tag(name, &tag)?;
+            }
             uploads::drop_all(connection, id).await?;
             let words = match self.kind {
                 Kind::Sqlite => "DELETE FROM repository_words WHERE rowid = $1",

@@ -8,7 +8,10 @@ use sqlx::AnyConnection;
 use sqlx::Row as _;
 
 use super::blobs::{Segment, segment};
-use super::{Database, DbError, garbage, now_ms, parsed, repositories, retrying, size, stored};
+use super::{
+    Database, DbError, garbage, now_ms, parsed, quotas, repositories, retrying, size, stored,
+};
+use crate::config::Quota;
 
 /// A session as it stands.
 #[derive(Clone, Debug)]
@@ -130,7 +133,11 @@ impl Database {
     /// Adds stored bytes to a session; false when it is gone or moved on
     /// meanwhile.
     #[tracing::instrument(target = "hythe_trace", name = "db.advance_upload", skip_all)]
-    pub(crate) async fn advance_upload(&self, advance: &Advance<'_>) -> Result<bool, DbError> {
+    pub(crate) async fn advance_upload(
+        &self,
+        advance: &Advance<'_>,
+        quotas: &[Quota],
+    ) -> Result<bool, DbError> {
         retrying(|| async {
             let mut write = self.begin().await?;
             let connection = write.connection()?;
@@ -139,6 +146,8 @@ impl Database {
                 .iter()
                 .map(|segment| segment.size_bytes)
                 .sum();
+            quotas::lock(self.kind, connection, quotas).await?;
+            quotas::charge(connection, quotas, added).await?;
             let moved = sqlx::query(
                 "UPDATE uploads SET offset_bytes = $1, hash_state = $2, updated_at = $3
                  WHERE id = $4 AND offset_bytes = $5",

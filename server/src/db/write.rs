@@ -18,13 +18,18 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use sqlx::AnyConnection;
+use sqlx::Row as _;
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyPool, Transaction};
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, oneshot};
 
 use super::DbError;
+
+/// How often it is asked whether another process changed the SQLite file.
+const WATCH_EVERY: Duration = Duration::from_millis(500);
 
 /// How a batch ended, for everyone in it.
 type Committed = Result<(), Arc<DbError>>;
@@ -49,6 +54,13 @@ impl Writer {
         Self::Sqlite(Batches::new(pool))
     }
 
+    /// Also hears of changes that another process makes to the SQLite file.
+    pub(super) fn watch(&self, connection: AnyConnection) {
+        if let Self::Sqlite(batches) = self {
+            batches.watch(connection);
+        }
+    }
+
     /// Starts a change. Dropping it undoes it.
     pub(super) async fn begin(&self) -> Result<Write, DbError> {
         match self {
@@ -58,8 +70,9 @@ impl Writer {
     }
 
     /// A number that is another one after every commit. What was read after
-    /// asking for it is still true while it is the same. `None` while a commit
-    /// is being made, and where other processes commit too.
+    /// asking for it is still true while it is the same, but for what an
+    /// administrator's command did to an SQLite file within [`WATCH_EVERY`].
+    /// `None` while a commit is being made, and where other processes commit too.
     pub(super) fn settled(&self) -> Option<u64> {
         match self {
             Self::Postgres(_) => None,
@@ -115,6 +128,32 @@ impl Batches {
             work,
             commits,
         }
+    }
+
+    /// Asks from time to time whether another process changed the file, which
+    /// counts as a commit here. `connection` is for this alone: what it is told
+    /// is a number of its own.
+    fn watch(&self, mut connection: AnyConnection) {
+        let commits = Arc::downgrade(&self.commits);
+        tokio::spawn(async move {
+            let mut seen: Option<i64> = None;
+            loop {
+                tokio::time::sleep(WATCH_EVERY).await;
+                let Some(commits) = commits.upgrade() else {
+                    return;
+                };
+                let asked = sqlx::query("PRAGMA data_version")
+                    .fetch_one(&mut connection)
+                    .await
+                    .and_then(|row| row.try_get::<i64, _>(0));
+                let now = asked.ok();
+                if now.is_none() || now != seen {
+                    // Two: it stays even, for none is being made here.
+                    commits.fetch_add(2, Ordering::SeqCst);
+                    seen = now;
+                }
+            }
+        });
     }
 
     async fn begin(&self) -> Result<BatchedWrite, DbError> {

@@ -32,7 +32,6 @@ pub(crate) enum Need<'a> {
     /// To be told which repositories there are; those that they may pull.
     Lists,
     /// To administer the whole registry.
-    #[expect(dead_code, reason = "for the accounts of /api/v1, which come next")]
     Administration,
 }
 
@@ -55,9 +54,12 @@ impl FactsRoute {
             | Self::GiveStar(name)
             | Self::TakeStar(name)
             | Self::ListTags(name)
-            | Self::DescribeTag(name, _) => Need::OneOf(name, PULL),
+            | Self::DescribeTag(name, _)
+            | Self::TagHistory(name, _) => Need::OneOf(name, PULL),
+            Self::RestoreTag(name, _) => Need::OneOf(name, PUSH),
             Self::ChangeRepository(name) => Need::OneOf(name, ADMIN),
             Self::DeleteRepository(name) => Need::OneOf(name, DELETE),
+            Self::ListPolicies | Self::SetPolicy(_) => Need::Administration,
         }
     }
 }

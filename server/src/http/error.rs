@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::range;
 use super::route::RouteError;
 use crate::blob_store::StoreError;
-use crate::db::DbError;
+use crate::db::{DbError, Refusal};
 use crate::error_chain::Chain;
 use crate::registry::{BodyError, RegistryError};
 
@@ -196,7 +196,7 @@ impl From<RegistryError> for ApiError {
             RegistryError::BlobUnknown(_) | RegistryError::BlobQuarantined(_) => {
                 Self::new(StatusCode::NOT_FOUND, ErrorCode::BlobUnknown, message)
             }
-            RegistryError::ManifestUnknown(_) => {
+            RegistryError::ManifestUnknown(_) | RegistryError::CannotRestore(_) => {
                 Self::new(StatusCode::NOT_FOUND, ErrorCode::ManifestUnknown, message)
             }
             RegistryError::UploadUnknown(_) => {
@@ -223,6 +223,8 @@ impl From<RegistryError> for ApiError {
                 Self::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Denied, message)
                     .with_detail(json!({ "manifest": manifest }))
             }
+            RegistryError::PolicyInvalid(_) => Self::bad_request(ErrorCode::Unsupported, message),
+            RegistryError::Db(DbError::Refused(refusal)) => refused(&refusal),
             RegistryError::Body(body) => broken_body(&body),
             RegistryError::Db(reason) if reason.is_full() => full(&RegistryError::Db(reason)),
             error @ RegistryError::Store(StoreError::Full(_)) => full(&error),
@@ -236,6 +238,28 @@ impl From<RegistryError> for ApiError {
             error => internal(&error),
         }
     }
+}
+
+/// What clients print of it is `denied: ` and the message.
+fn refused(refusal: &Refusal) -> ApiError {
+    let error = ApiError::new(
+        StatusCode::FORBIDDEN,
+        ErrorCode::Denied,
+        refusal.to_string(),
+    );
+    error.with_detail(match refusal {
+        Refusal::Immutable { tag, .. } => json!({ "immutable_tag": tag }),
+        Refusal::Quota {
+            quota,
+            used_bytes,
+            asked_bytes,
+        } => json!({
+            "quota": quota.repositories,
+            "limit_bytes": quota.bytes,
+            "used_bytes": used_bytes,
+            "asked_bytes": asked_bytes,
+        }),
+    })
 }
 
 fn missing_content(missing: &[hythe_oci::Digest]) -> ApiError {

@@ -2,11 +2,13 @@
 
 use axum::body::Body;
 use axum::response::Response;
+use bytes::Bytes;
 use http::StatusCode;
 use http::header;
 use http::request::Parts;
-use hythe_oci::RepositoryName;
+use hythe_oci::{Digest, RepositoryName, Tag};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::answer::{answer, next_link};
@@ -14,9 +16,10 @@ use super::error::{ApiError, ErrorCode};
 use super::facts_route::FactsRoute;
 use super::listings::entries;
 use super::query::Query;
-use super::{ANONYMOUS, Api, body as bodies};
+use super::{Api, body as bodies, by};
 use crate::auth::Caller;
-use crate::registry::{Page, RegistryError, RepositoryChange, RepositoryRecord, TagRecord};
+use crate::config::Policies;
+use crate::registry::{AsItWas, RegistryError, RepositoryChange};
 
 const JSON: &str = "application/json";
 
@@ -35,6 +38,16 @@ struct Change {
     is_automated: Option<bool>,
 }
 
+/// What a tag is to be restored to; nothing is what it was before its last move.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Restore {
+    #[serde(default)]
+    digest: Option<Digest>,
+    #[serde(default)]
+    as_of: Option<jiff::Timestamp>,
+}
+
 pub(super) async fn serve(
     api: &Api,
     route: FactsRoute,
@@ -44,9 +57,10 @@ pub(super) async fn serve(
     match route {
         FactsRoute::ListRepositories => list_repositories(api, caller, &request).await,
         FactsRoute::DescribeRepository(name) => describe_repository(api, &name).await,
-        FactsRoute::ChangeRepository(name) => change_repository(api, &name, body).await,
+        FactsRoute::ChangeRepository(name) => change_repository(api, &name, caller, body).await,
         FactsRoute::DeleteRepository(name) => {
-            api.registry.delete_repository(&name).await?;
+            let deleted = api.registry.delete_repository(&name, by(caller));
+            deleted.await?;
             Ok(nothing())
         }
         FactsRoute::GiveStar(name) => set_star(api, &name, caller, true).await,
@@ -54,7 +68,16 @@ pub(super) async fn serve(
         FactsRoute::ListTags(name) => list_tags(api, &name, &request).await,
         FactsRoute::DescribeTag(name, tag) => {
             let record = api.registry.describe_tag(&name, &tag).await?;
-            Ok(found(&tag_json(&record)))
+            Ok(found(&json!(record)))
+        }
+        FactsRoute::TagHistory(name, tag) => tag_history(api, (&name, &tag), &request).await,
+        FactsRoute::RestoreTag(name, tag) => restore_tag(api, (&name, &tag), caller, body).await,
+        FactsRoute::ListPolicies => list_policies(api).await,
+        FactsRoute::SetPolicy(kind) => {
+            let content = read_bytes(api, body).await?;
+            let set = api.registry.set_policy(kind, &content, by(caller));
+            set.await?;
+            list_policies(api).await
         }
     }
 }
@@ -71,11 +94,10 @@ async fn list_repositories(
     let listed = api.registry.describe_repositories(n, last, &visible);
     let page = listed.await?;
     let last = page.entries.last().map(|record| record.name.to_string());
-    let (next, entries) = shown(&page, repository_json);
     Ok(listing(
         request,
-        ("repositories", entries),
-        last.filter(|_| next),
+        &json!({ "repositories": page.entries }),
+        last.filter(|_| page.more),
         n,
     ))
 }
@@ -90,26 +112,31 @@ async fn list_tags(
     let last = query.get("last").unwrap_or_default();
     let page = api.registry.describe_tags(name, n, last).await?;
     let last = page.entries.last().map(|record| record.name.to_string());
-    let (next, entries) = shown(&page, tag_json);
     Ok(listing(
         request,
-        ("tags", entries),
-        last.filter(|_| next),
+        &json!({ "tags": page.entries }),
+        last.filter(|_| page.more),
         n,
     ))
 }
 
 async fn describe_repository(api: &Api, name: &RepositoryName) -> Result<Response, ApiError> {
     let record = api.registry.describe_repository(name).await?;
-    Ok(found(&repository_json(&record)))
+    Ok(found(&json!(record)))
 }
 
 async fn change_repository(
     api: &Api,
     name: &RepositoryName,
+    caller: &Caller,
     body: Body,
 ) -> Result<Response, ApiError> {
     let change: Change = read(api, body).await?;
+    let flags = [change.is_official, change.is_automated];
+    if flags.iter().any(Option::is_some) && !caller.administers() {
+        let message = "only who administers this registry may say what is official or automated";
+        return Err(ApiError::denied(message.to_owned()));
+    }
     if let Some(text) = &change.description
         && text.len() > DESCRIPTION_BYTES
     {
@@ -138,27 +165,90 @@ async fn set_star(
             "a star is given by somebody with an account",
         ));
     }
-    let who = caller.name().unwrap_or(ANONYMOUS);
+    let who = by(caller);
     api.registry.set_star(name, who, given).await?;
     Ok(nothing())
 }
 
-/// A JSON body.
-async fn read<T: serde::de::DeserializeOwned>(api: &Api, body: Body) -> Result<T, ApiError> {
-    let incoming = bodies::incoming(body, api.config.body_idle_timeout);
-    let content = match bodies::read(incoming, BODY_BYTES).await {
-        Ok(content) => content,
-        Err(bodies::TooMuch::Limit) => {
-            return Err(ApiError::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                ErrorCode::SizeInvalid,
-                format!("a body may have {BODY_BYTES} bytes at most"),
-            ));
-        }
-        Err(bodies::TooMuch::Body(error)) => return Err(RegistryError::Body(error).into()),
+async fn tag_history(
+    api: &Api,
+    (name, tag): (&RepositoryName, &Tag),
+    request: &Parts,
+) -> Result<Response, ApiError> {
+    let query = Query::of(&request.uri);
+    let n = entries(&query)?;
+    let before = query.get("before").map(str::parse::<i64>).transpose();
+    let before = before.map_err(|_| {
+        ApiError::bad_request(ErrorCode::Unsupported, "before must be the id of a move")
+    })?;
+    let moves = api.registry.tag_history(name, tag, (before, n)).await?;
+    Ok(found(&json!({ "name": tag.as_str(), "moves": moves })))
+}
+
+async fn restore_tag(
+    api: &Api,
+    (name, tag): (&RepositoryName, &Tag),
+    caller: &Caller,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let content = read_bytes(api, body).await?;
+    let said: Restore = if content.is_empty() {
+        Restore::default()
+    } else {
+        parsed(&content)?
     };
-    serde_json::from_slice(&content)
+    let to = match (said.digest, said.as_of) {
+        (None, None) => AsItWas::Before,
+        (Some(digest), None) => AsItWas::Named(digest),
+        (None, Some(at)) => AsItWas::At(at),
+        (Some(_), Some(_)) => {
+            let message = "digest and as_of do not go together";
+            return Err(ApiError::bad_request(ErrorCode::Unsupported, message));
+        }
+    };
+    let restored = api.registry.restore_tag(name, (tag, &to), by(caller));
+    restored.await?;
+    let record = api.registry.describe_tag(name, tag).await?;
+    Ok(found(&json!(record)))
+}
+
+async fn list_policies(api: &Api) -> Result<Response, ApiError> {
+    let set = api.registry.set_policies().await?;
+    Ok(found(&json!({
+        "configured": policies_json(&api.registry.rules().policies),
+        "set": policies_json(&set),
+    })))
+}
+
+fn policies_json(policies: &Policies) -> Value {
+    json!({
+        "immutable-tags": policies.immutable_tags,
+        "retention": policies.retention,
+        "quotas": policies.quotas,
+    })
+}
+
+/// A JSON body.
+async fn read<T: DeserializeOwned>(api: &Api, body: Body) -> Result<T, ApiError> {
+    parsed(&read_bytes(api, body).await?)
+}
+
+fn parsed<T: DeserializeOwned>(content: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(content)
         .map_err(|error| ApiError::bad_request(ErrorCode::Unsupported, error.to_string()))
+}
+
+async fn read_bytes(api: &Api, body: Body) -> Result<Bytes, ApiError> {
+    let incoming = bodies::incoming(body, api.config.body_idle_timeout);
+    match bodies::read(incoming, BODY_BYTES).await {
+        Ok(content) => Ok(content),
+        Err(bodies::TooMuch::Limit) => Err(ApiError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorCode::SizeInvalid,
+            format!("a body may have {BODY_BYTES} bytes at most"),
+        )),
+        Err(bodies::TooMuch::Body(error)) => Err(RegistryError::Body(error).into()),
+    }
 }
 
 fn found(body: &Value) -> Response {
@@ -173,19 +263,9 @@ fn nothing() -> Response {
     answer(StatusCode::NO_CONTENT, [], Body::empty())
 }
 
-/// The entries of a page, and whether there are more after them.
-fn shown<T>(page: &Page<T>, show: impl Fn(&T) -> Value) -> (bool, Vec<Value>) {
-    (page.more, page.entries.iter().map(show).collect())
-}
-
 /// `last` is set when there is a next page.
-fn listing(
-    request: &Parts,
-    (field, entries): (&str, Vec<Value>),
-    last: Option<String>,
-    n: Option<u32>,
-) -> Response {
-    let mut response = found(&json!({ field: entries }));
+fn listing(request: &Parts, page: &Value, last: Option<String>, n: Option<u32>) -> Response {
+    let mut response = found(page);
     if let Some(last) = last {
         let n = n.map(|n| n.to_string());
         let mut pairs = vec![("last", last.as_str())];
@@ -195,48 +275,4 @@ fn listing(
         }
     }
     response
-}
-
-fn repository_json(record: &RepositoryRecord) -> Value {
-    json!({
-        "name": record.name.as_str(),
-        "description": record.description,
-        "star_count": record.star_count,
-        "is_official": record.is_official,
-        "is_automated": record.is_automated,
-        "tag_count": record.n_tags,
-        "size_bytes": record.size_bytes,
-        "created_at": time(record.created_at),
-        "pushed_at": record.pushed_at.map(time),
-        "last_pulled_at": record.last_pulled_at.map(time),
-    })
-}
-
-fn tag_json(record: &TagRecord) -> Value {
-    let platforms: Vec<Value> = record
-        .platforms
-        .iter()
-        .map(|image| {
-            json!({
-                "platform": image.platform,
-                "digest": image.digest,
-                "size_bytes": image.size_bytes,
-            })
-        })
-        .collect();
-    json!({
-        "name": record.name.as_str(),
-        "digest": record.digest,
-        "media_type": record.media_type,
-        "size_bytes": record.size_bytes,
-        "platforms": platforms,
-        "pushed_at": time(record.pushed_at),
-        "pushed_by": record.pushed_by,
-        "last_pulled_at": record.last_pulled_at.map(time),
-    })
-}
-
-/// Milliseconds since 1970, as RFC 3339 has them.
-fn time(at_ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(at_ms).map_or_else(|_| String::new(), |at| at.to_string())
 }

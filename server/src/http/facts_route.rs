@@ -9,6 +9,7 @@ use http::Method;
 use hythe_oci::{RepositoryName, Tag};
 
 use super::route::RouteError;
+use crate::registry::PolicyKind;
 
 /// One question or change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,12 +22,16 @@ pub(crate) enum FactsRoute {
     TakeStar(RepositoryName),
     ListTags(RepositoryName),
     DescribeTag(RepositoryName, Tag),
+    TagHistory(RepositoryName, Tag),
+    RestoreTag(RepositoryName, Tag),
+    ListPolicies,
+    SetPolicy(PolicyKind),
 }
 
 impl FactsRoute {
     /// Every name that [`FactsRoute::name`] gives.
     #[cfg(test)]
-    pub(in crate::http) const NAMES: [&'static str; 8] = [
+    pub(in crate::http) const NAMES: [&'static str; 12] = [
         "api_list_repositories",
         "api_describe_repository",
         "api_change_repository",
@@ -35,6 +40,10 @@ impl FactsRoute {
         "api_take_star",
         "api_list_tags",
         "api_describe_tag",
+        "api_tag_history",
+        "api_restore_tag",
+        "api_list_policies",
+        "api_set_policy",
     ];
 
     /// The path that it is asked for by, right for every name.
@@ -51,25 +60,29 @@ impl FactsRoute {
             Self::GiveStar(name) | Self::TakeStar(name) => of(name) + "/star",
             Self::ListTags(name) => of(name) + "/tags",
             Self::DescribeTag(name, tag) => format!("{}/tags/{tag}", of(name)),
+            Self::TagHistory(name, tag) => format!("{}/tags/{tag}/history", of(name)),
+            Self::RestoreTag(name, tag) => format!("{}/tags/{tag}/restore", of(name)),
+            Self::ListPolicies => "/api/v1/policies".to_owned(),
+            Self::SetPolicy(kind) => format!("/api/v1/policies/{}", kind.as_str()),
         }
     }
 
-    /// What a request asks for; `rest` is what follows `/api/v1/repositories`,
-    /// without its first slash.
+    /// What a request asks for; `rest` is what follows `/api/v1/`.
     pub(super) fn parse(method: &Method, rest: &str) -> Result<Self, RouteError> {
         let parts: Vec<&str> = rest.split('/').collect();
         match parts.as_slice() {
-            [""] => list(method),
-            [name @ .., "star"] if !name.is_empty() => star(method, name),
-            [name @ .., "tags"] if !name.is_empty() => {
-                only_get(method)?;
-                Ok(Self::ListTags(repository(name)?))
+            ["repositories"] | ["repositories", ""] => {
+                only(method, &Method::GET, "GET").map(|()| Self::ListRepositories)
             }
-            [name @ .., "tags", tag] if !name.is_empty() => {
-                only_get(method)?;
-                Ok(Self::DescribeTag(repository(name)?, of_tag(tag)?))
+            ["repositories", rest @ ..] => of_repositories(method, rest),
+            ["policies"] => only(method, &Method::GET, "GET").map(|()| Self::ListPolicies),
+            ["policies", kind] => {
+                only(method, &Method::PUT, "PUT")?;
+                let mut kinds = PolicyKind::ALL.into_iter();
+                let kind = kinds.find(|one| one.as_str() == *kind);
+                kind.map(Self::SetPolicy).ok_or(RouteError::NotFound)
             }
-            name => of_repository(method, name),
+            _ => Err(RouteError::NotFound),
         }
     }
 
@@ -84,18 +97,42 @@ impl FactsRoute {
             Self::TakeStar(..) => "api_take_star",
             Self::ListTags(..) => "api_list_tags",
             Self::DescribeTag(..) => "api_describe_tag",
+            Self::TagHistory(..) => "api_tag_history",
+            Self::RestoreTag(..) => "api_restore_tag",
+            Self::ListPolicies => "api_list_policies",
+            Self::SetPolicy(..) => "api_set_policy",
         }
     }
 }
 
-fn list(method: &Method) -> Result<FactsRoute, RouteError> {
-    only_get(method).map(|()| FactsRoute::ListRepositories)
+fn of_repositories(method: &Method, parts: &[&str]) -> Result<FactsRoute, RouteError> {
+    match parts {
+        [name @ .., "star"] if !name.is_empty() => star(method, name),
+        [name @ .., "tags"] if !name.is_empty() => {
+            only(method, &Method::GET, "GET")?;
+            Ok(FactsRoute::ListTags(repository(name)?))
+        }
+        [name @ .., "tags", tag, "history"] if !name.is_empty() => {
+            only(method, &Method::GET, "GET")?;
+            Ok(FactsRoute::TagHistory(repository(name)?, of_tag(tag)?))
+        }
+        [name @ .., "tags", tag, "restore"] if !name.is_empty() => {
+            only(method, &Method::POST, "POST")?;
+            Ok(FactsRoute::RestoreTag(repository(name)?, of_tag(tag)?))
+        }
+        [name @ .., "tags", tag] if !name.is_empty() => {
+            only(method, &Method::GET, "GET")?;
+            Ok(FactsRoute::DescribeTag(repository(name)?, of_tag(tag)?))
+        }
+        name => of_repository(method, name),
+    }
 }
 
-fn only_get(method: &Method) -> Result<(), RouteError> {
-    match *method {
-        Method::GET => Ok(()),
-        _ => Err(RouteError::MethodNotAllowed { allowed: "GET" }),
+fn only(method: &Method, one: &Method, allowed: &'static str) -> Result<(), RouteError> {
+    if method == one {
+        Ok(())
+    } else {
+        Err(RouteError::MethodNotAllowed { allowed })
     }
 }
 
@@ -139,7 +176,8 @@ mod tests {
     use super::*;
 
     fn parse(method: &str, rest: &str) -> String {
-        match FactsRoute::parse(&method.parse().unwrap(), rest) {
+        let rest = format!("repositories/{rest}");
+        match FactsRoute::parse(&method.parse().unwrap(), &rest) {
             Ok(route) => format!("{route:?}"),
             Err(error) => format!("{error:?}"),
         }
@@ -148,6 +186,16 @@ mod tests {
     #[test]
     fn every_path_means_one_thing() {
         for (method, rest, expected) in [
+            (
+                "GET",
+                "a/tags/1/history",
+                "TagHistory(RepositoryName(\"a\"), Tag(\"1\"))",
+            ),
+            (
+                "POST",
+                "a/b/tags/1/restore",
+                "RestoreTag(RepositoryName(\"a/b\"), Tag(\"1\"))",
+            ),
             ("GET", "", "ListRepositories"),
             ("GET", "a", "DescribeRepository(RepositoryName(\"a\"))"),
             ("PATCH", "a/b", "ChangeRepository(RepositoryName(\"a/b\"))"),

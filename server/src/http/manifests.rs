@@ -10,7 +10,7 @@ use hythe_oci::{Reference, RepositoryName, Tag};
 use super::answer::{CONTENT_DIGEST, answer, etag, has_already, not_modified, text};
 use super::error::{ApiError, ErrorCode};
 use super::query::Query;
-use super::{ANONYMOUS, Api, body as bodies};
+use super::{Api, body as bodies, by};
 use crate::auth::Caller;
 use crate::registry::{Manifest, PushManifest, PushedManifest, RegistryError};
 
@@ -70,7 +70,7 @@ pub(super) async fn put(
         tags,
         content_type,
         content,
-        pushed_by: caller.name().unwrap_or(ANONYMOUS).to_owned(),
+        pushed_by: by(caller).to_owned(),
     };
     let registry = api.registry.clone();
     // In a task of its own: a transaction that has begun is finished, whether
@@ -88,8 +88,10 @@ pub(super) async fn delete(
     api: &Api,
     name: &RepositoryName,
     reference: &Reference,
+    caller: &Caller,
 ) -> Result<Response, ApiError> {
-    api.registry.delete_manifest(name, reference).await?;
+    let deleted = api.registry.delete_manifest(name, reference, by(caller));
+    deleted.await?;
     Ok(answer(StatusCode::ACCEPTED, [], Body::empty()))
 }
 

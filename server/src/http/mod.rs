@@ -35,12 +35,17 @@ use std::sync::Arc;
 pub(crate) use metrics::install as install_metrics;
 pub(crate) use serve::Listener;
 
-use crate::auth::Auth;
+use crate::auth::{Auth, Caller};
 use crate::config::HttpConfig;
 use crate::registry::Registry;
 
-/// Whom we take somebody for who did not say who they are.
+/// What somebody is called who did not say who they are.
 const ANONYMOUS: &str = "anonymous";
+
+/// Who is said to have done what a caller does.
+fn by(caller: &Caller) -> &str {
+    caller.name().unwrap_or(ANONYMOUS)
+}
 
 /// What handlers work with; cheap to clone.
 #[derive(Clone, Debug)]

@@ -103,16 +103,13 @@ impl Route {
             "/metrics" => return read_only(method, Self::Metrics, Self::Metrics),
             _ => {}
         }
-        if let Some(rest) = path.strip_prefix("/api/v1/repositories") {
-            let rest = match rest.strip_prefix('/') {
-                Some(rest) => rest,
-                None if rest.is_empty() => rest,
-                None => return Err(RouteError::NotFound),
-            };
-            return FactsRoute::parse(method, rest).map(Self::Facts);
-        }
         if let Some(rest) = path.strip_prefix("/api/v1/") {
-            return api_v1::Endpoint::parse(method, rest).map(Self::Api);
+            return match rest.split('/').next() {
+                Some("repositories" | "policies") => {
+                    FactsRoute::parse(method, rest).map(Self::Facts)
+                }
+                _ => api_v1::Endpoint::parse(method, rest).map(Self::Api),
+            };
         }
         let rest = path.strip_prefix("/v2/").ok_or(RouteError::NotFound)?;
         let segments: Vec<&str> = rest.split('/').collect();
@@ -320,7 +317,7 @@ pub(super) mod tests {
     }
 
     /// Method, path, the route's name, the repository's name in it.
-    pub(in crate::http) const ROUTES: [(&str, &str, &str, &str); 50] = [
+    pub(in crate::http) const ROUTES: [(&str, &str, &str, &str); 54] = [
         ("GET", "/v2/", "ping", ""),
         ("GET", "/v2", "ping", ""),
         ("HEAD", "/v2/", "ping", ""),
@@ -364,6 +361,20 @@ pub(super) mod tests {
         ("POST", "/token", "post_token", ""),
         ("GET", "/.well-known/jwks.json", "jwks", ""),
         ("GET", "/api/v1/whoami", "api_who_am_i", ""),
+        (
+            "GET",
+            "/api/v1/repositories/a/tags/1/history",
+            "api_tag_history",
+            "a",
+        ),
+        (
+            "POST",
+            "/api/v1/repositories/a/tags/1/restore",
+            "api_restore_tag",
+            "a",
+        ),
+        ("GET", "/api/v1/policies", "api_list_policies", ""),
+        ("PUT", "/api/v1/policies/quotas", "api_set_policy", ""),
         ("GET", "/healthz", "health", ""),
         ("GET", "/readyz", "ready", ""),
         ("GET", "/metrics", "metrics", ""),

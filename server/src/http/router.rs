@@ -85,7 +85,9 @@ async fn dispatch(
         Route::PutManifest(name, reference) => {
             manifests::put(api, (name, reference), caller, (request, body)).await
         }
-        Route::DeleteManifest(name, reference) => manifests::delete(api, &name, &reference).await,
+        Route::DeleteManifest(name, reference) => {
+            manifests::delete(api, &name, &reference, caller).await
+        }
         Route::StartUpload(name) => uploads::start(api, name, caller, (request, body)).await,
         Route::UploadStatus(name, id) => uploads::status(api, &name, id).await,
         Route::AppendChunk(name, id) => uploads::append(api, name, id, (request, body)).await,

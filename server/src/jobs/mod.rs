@@ -27,6 +27,7 @@ pub(crate) fn policy(config: &JobsConfig) -> Policy {
         grace: config.gc_grace,
         untagged_manifests: config.gc_untagged_manifests,
         upload_expire: config.upload_expire,
+        tag_history: config.tag_history,
     }
 }
 
@@ -110,6 +111,7 @@ async fn run(registry: &Registry, policy: Policy, audit: bool) -> Result<(), Reg
     let seconds = started.elapsed().as_secs_f64();
     tracing::info!(
         uploads = collected.uploads,
+        tags = collected.tags,
         manifests = collected.manifests,
         links = collected.links,
         blobs = collected.blobs,

@@ -71,7 +71,9 @@ impl Registry {
         digest: &Digest,
         from: Option<&RepositoryName>,
     ) -> Result<Mounted, RegistryError> {
-        Ok(match self.db.mount_blob(repository, digest, from).await? {
+        let quotas = self.policies().await?.quotas_of(repository);
+        let mounted = self.db.mount_blob(repository, digest, from, &quotas);
+        Ok(match mounted.await? {
             MountBlob::Mounted => Mounted::Yes,
             MountBlob::Unknown => Mounted::No,
         })

@@ -38,6 +38,11 @@ pub(crate) enum RegistryError {
     ManifestBlobUnknown(Vec<Digest>),
     #[error("blob {digest} is part of manifest {manifest}")]
     BlobReferenced { digest: Digest, manifest: Digest },
+    /// What was to be restored cannot be.
+    #[error("{0}")]
+    CannotRestore(String),
+    #[error("these are no rules: {0}")]
+    PolicyInvalid(String),
     /// The client stopped sending; what arrived is kept.
     #[error("the body ended early")]
     Body(#[from] BodyError),

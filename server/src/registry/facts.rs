@@ -9,6 +9,7 @@ use hythe_oci::{Manifest, RepositoryName, Tag, media_type};
 use serde::Deserialize;
 
 use super::catalog::Page;
+use super::policies::terms;
 use super::{Registry, RegistryError, Visible};
 use crate::db::{ManifestFacts, RepositoryChange, RepositoryRecord, TagRecord};
 
@@ -135,8 +136,14 @@ impl Registry {
     pub(crate) async fn delete_repository(
         &self,
         name: &RepositoryName,
+        by: &str,
     ) -> Result<(), RegistryError> {
-        known(name, self.db.delete_repository(name).await?)
+        let policies = self.policies().await?;
+        let deleted = self
+            .db
+            .delete_repository(name, terms(&policies, by))
+            .await?;
+        known(name, deleted)
     }
 
     /// Reads the facts of manifests that an older program stored, and indexes

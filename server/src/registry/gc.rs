@@ -1,6 +1,7 @@
 //! Garbage collection, while everything else goes on.
 //!
 //! ```text
+//! tags that no retention rule keeps
 //! manifests that nothing leads to    (only when asked for)
 //!   -> links that no manifest uses   row by row, each looked at again
 //!     -> blobs that no repository shows            in its own transaction
@@ -15,7 +16,7 @@
 use std::time::Duration;
 
 use futures_util::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
-use hythe_oci::{Digest, RepositoryName};
+use hythe_oci::{Digest, RepositoryName, Tag};
 use serde::Serialize;
 
 use super::{Registry, RegistryError};
@@ -32,6 +33,8 @@ pub(crate) struct Policy {
     pub(crate) untagged_manifests: bool,
     /// Upload sessions that nothing was heard of for so long go.
     pub(crate) upload_expire: Duration,
+    /// What a tag named within that time stays.
+    pub(crate) tag_history: Duration,
 }
 
 /// What a run did.
@@ -40,6 +43,8 @@ pub(crate) struct Policy {
 pub struct Collected {
     /// Upload sessions that were dropped.
     pub uploads: u64,
+    /// Tags that no retention rule keeps.
+    pub tags: u64,
     /// Manifests that were deleted.
     pub manifests: u64,
     /// Blobs that a repository does not show any more.
@@ -66,6 +71,15 @@ pub enum Finding {
         id: String,
         /// How much it holds.
         size_bytes: u64,
+    },
+    /// A tag that no retention rule keeps.
+    Tag {
+        /// Where.
+        repository: RepositoryName,
+        /// Which.
+        tag: Tag,
+        /// Why not.
+        why: String,
     },
     /// A manifest that no tag, index or subject leads to.
     Manifest {
@@ -115,11 +129,15 @@ impl Registry {
         let before_ms = before(policy.grace);
         let mut collected = Collected {
             uploads: self.expire_uploads(policy.upload_expire).await?,
+            tags: self.expire_tags().await?,
             ..Collected::default()
         };
+        let history_ms = before(policy.tag_history);
+        self.db.forget_moves(history_ms).await?;
         if policy.untagged_manifests {
             for repository in self.all_repositories().await? {
-                collected.manifests += self.db.collect_manifests(&repository, before_ms).await?;
+                let times = (before_ms, history_ms);
+                collected.manifests += self.db.collect_manifests(&repository, times).await?;
             }
         }
         self.collect_links(before_ms, &mut collected).await?;
@@ -145,13 +163,16 @@ impl Registry {
             size_bytes: stale.size_bytes,
         });
         let mut findings: Vec<Finding> = stale.collect();
+        let tags = self.decide_tags().await?.into_iter();
+        findings.extend(tags.filter(|tag| tag.remove).map(|tag| Finding::Tag {
+            repository: tag.repository,
+            tag: tag.tag,
+            why: tag.why,
+        }));
+        let times = (before_ms, before(policy.tag_history));
         if policy.untagged_manifests {
             for repository in self.all_repositories().await? {
-                for digest in self
-                    .db
-                    .unreachable_manifests(&repository, before_ms)
-                    .await?
-                {
+                for digest in self.db.unreachable_manifests(&repository, times).await? {
                     let repository = repository.clone();
                     findings.push(Finding::Manifest { repository, digest });
                 }
@@ -283,7 +304,7 @@ impl Registry {
         }
     }
 
-    async fn all_repositories(&self) -> Result<Vec<RepositoryName>, RegistryError> {
+    pub(super) async fn all_repositories(&self) -> Result<Vec<RepositoryName>, RegistryError> {
         let mut names: Vec<RepositoryName> = Vec::new();
         loop {
             let last = names.last().map(ToString::to_string).unwrap_or_default();

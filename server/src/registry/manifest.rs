@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use hythe_oci::{Digest, Reference, RepositoryName, Tag, media_type};
 
+use super::policies::terms;
 use super::{Registry, RegistryError};
 use crate::db::{ManifestRecord, NewManifest};
 
@@ -71,6 +72,7 @@ impl Registry {
         let targets = Targets::of(&manifest);
         let annotations = annotations(&manifest)?;
         let facts = self.facts_of(repository, &manifest).await;
+        let policies = self.policies().await?;
         let missing = self
             .db
             .put_manifest(
@@ -86,9 +88,9 @@ impl Registry {
                     manifests: &targets.manifests,
                     tags: &tags,
                     facts: &facts,
-                    pushed_by: &push.pushed_by,
                 },
                 !self.rules.allow_sparse,
+                terms(&policies, &push.pushed_by),
             )
             .await?;
         if !missing.is_empty() {
@@ -107,10 +109,13 @@ impl Registry {
         &self,
         repository: &RepositoryName,
         reference: &Reference,
+        by: &str,
     ) -> Result<(), RegistryError> {
+        let policies = self.policies().await?;
+        let by = terms(&policies, by);
         let deleted = match reference {
-            Reference::Tag(tag) => self.db.delete_tag(repository, tag).await?,
-            Reference::Digest(digest) => self.db.delete_manifest(repository, digest).await?,
+            Reference::Tag(tag) => self.db.delete_tag(repository, tag, by).await?,
+            Reference::Digest(digest) => self.db.delete_manifest(repository, digest, by).await?,
         };
         if deleted {
             Ok(())

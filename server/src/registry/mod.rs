@@ -10,11 +10,14 @@ mod check;
 mod error;
 mod facts;
 mod gc;
+mod history;
 mod ingest;
 mod manifest;
+mod policies;
 mod pulls;
 mod referrers;
 mod replica;
+mod retention;
 mod scrub;
 mod search;
 #[cfg(test)]
@@ -24,15 +27,16 @@ mod upload;
 use std::sync::Arc;
 
 pub(crate) use blob::Mounted;
-pub(crate) use catalog::Page;
 pub use check::{Hurt, ObjectHolder, Problem};
 pub(crate) use error::RegistryError;
 pub(crate) use gc::Policy;
 pub use gc::{Collected, Finding};
+pub use history::AsItWas;
 pub(crate) use ingest::{BodyError, Incoming};
 pub(crate) use manifest::{Manifest, PushManifest, PushedManifest};
 pub(crate) use referrers::Referrer;
 pub(crate) use replica::Replica;
+pub use retention::TagDecision;
 pub use scrub::{BadBlob, Remedy, Scrubbed};
 pub(crate) use scrub::{Scrubber, Turn};
 pub(crate) use upload::{Chunk, UploadId, UploadSession};
@@ -42,7 +46,8 @@ use hythe_oci::RepositoryName;
 use crate::blob_store::BlobStore;
 use crate::config::RulesConfig;
 use crate::db::Database;
-pub(crate) use crate::db::{FoundRepository, RepositoryChange, RepositoryRecord, TagRecord};
+pub(crate) use crate::db::{FoundRepository, PolicyKind, RepositoryChange};
+pub use crate::db::{MoveRecord, PlatformRecord, RepositoryRecord, TagRecord};
 
 /// Which repositories a caller may see.
 pub(crate) type Visible<'a> = &'a (dyn Fn(&RepositoryName) -> bool + Send + Sync);
@@ -54,6 +59,7 @@ pub(crate) struct Registry {
     store: BlobStore,
     rules: Arc<RulesConfig>,
     pulls: Arc<pulls::Pulls>,
+    known_policies: Arc<policies::KnownPolicies>,
 }
 
 impl Registry {
@@ -64,6 +70,7 @@ impl Registry {
             store,
             rules: Arc::new(rules),
             pulls: Arc::default(),
+            known_policies: Arc::default(),
         }
     }
 

@@ -489,6 +489,7 @@ mod tests {
             grace: Duration::ZERO,
             untagged_manifests: true,
             upload_expire: Duration::ZERO,
+            tag_history: Duration::ZERO,
         };
         assert_eq!(app.registry.compare(policy).await.unwrap(), []);
         app.registry.explain(policy, true).await.unwrap();

@@ -1,7 +1,7 @@
 //! Collection beside everything else: nothing reachable is ever lost, and in
 //! the end everything unreachable is free.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use hythe_oci::{Digest, Reference, RepositoryName};
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{Chunk, Policy, PushManifest, RegistryError};
+use super::{AsItWas, Chunk, Policy, PushManifest, RegistryError};
 use crate::config::RulesConfig;
 use crate::testing::{self, Keep, TestRegistry};
 
@@ -19,6 +19,13 @@ const NO_GRACE: Policy = Policy {
     grace: Duration::ZERO,
     untagged_manifests: true,
     upload_expire: Duration::ZERO,
+    tag_history: Duration::ZERO,
+};
+
+/// Nothing is spared for being young, but what a tag named before is.
+const WITH_HISTORY: Policy = Policy {
+    tag_history: Duration::from_hours(1),
+    ..NO_GRACE
 };
 
 fn complete_only() -> RulesConfig {
@@ -93,7 +100,7 @@ async fn push_manifest(app: &TestRegistry, to: &RepositoryName, tag: &str, layer
 
 /// Everything that a tag leads to is there, byte for byte.
 async fn pulls(app: &TestRegistry, from: &RepositoryName, tag: &str, layers: &[u8]) {
-    let reference = Reference::Tag(tag.parse().unwrap());
+    let reference: Reference = tag.parse().unwrap();
     let found = app.registry.get_manifest(from, &reference).await.unwrap();
     assert_eq!(found.content, manifest(layers));
     for number in layers {
@@ -154,6 +161,10 @@ enum Step {
         repository: u8,
         layer: u8,
     },
+    RestoreTag {
+        repository: u8,
+        tag: u8,
+    },
     Collect,
     Crash,
 }
@@ -171,13 +182,28 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..3u8, 0..3u8).prop_map(|(repository, tag)| Step::DeleteManifest { repository, tag }),
         2 => (0..3u8, 0..6u8).prop_map(|(repository, layer)| Step::DeleteLayer { repository, layer }),
         1 => (0..3u8, 0..6u8).prop_map(|(repository, layer)| Step::StartUpload { repository, layer }),
+        2 => (0..3u8, 0..3u8).prop_map(|(repository, tag)| Step::RestoreTag { repository, tag }),
         4 => Just(Step::Collect),
         1 => Just(Step::Crash),
     ]
 }
 
-/// What must be pullable: (repository, tag) to layers.
-type Expected = BTreeMap<(u8, u8), Vec<u8>>;
+/// What must be pullable.
+#[derive(Debug)]
+struct Expected {
+    policy: Policy,
+    /// (repository, tag) to layers.
+    tags: BTreeMap<(u8, u8), Vec<u8>>,
+    /// What a tag of a repository named once.
+    past: BTreeSet<(u8, Vec<u8>)>,
+}
+
+impl Expected {
+    fn name(&mut self, tag: (u8, u8), layers: Vec<u8>) {
+        let before = self.tags.insert(tag, layers);
+        self.past.extend(before.map(|layers| (tag.0, layers)));
+    }
+}
 
 #[expect(clippy::too_many_lines, reason = "one arm for each kind of step")]
 async fn take(app: &mut TestRegistry, expected: &mut Expected, step: Step) {
@@ -208,7 +234,7 @@ async fn take(app: &mut TestRegistry, expected: &mut Expected, step: Step) {
                 push_layer(app, &repository(at), &layer(*number)).await;
             }
             assert!(push_manifest(app, &repository(at), &format!("t{tag}"), &layers).await);
-            expected.insert((at, tag), layers);
+            expected.name((at, tag), layers);
         }
         Step::PushManifest {
             repository: at,
@@ -216,7 +242,7 @@ async fn take(app: &mut TestRegistry, expected: &mut Expected, step: Step) {
             layers,
         } => {
             if push_manifest(app, &repository(at), &format!("t{tag}"), &layers).await {
-                expected.insert((at, tag), layers);
+                expected.name((at, tag), layers);
             }
         }
         Step::DeleteLayer {
@@ -243,8 +269,12 @@ async fn take(app: &mut TestRegistry, expected: &mut Expected, step: Step) {
         } => {
             start_upload(app, &repository(at), &layer(number)).await;
         }
+        Step::RestoreTag {
+            repository: at,
+            tag,
+        } => restore_tag(app, expected, at, tag).await,
         Step::Collect => {
-            app.registry.collect(NO_GRACE).await.unwrap();
+            app.registry.collect(expected.policy).await.unwrap();
         }
         Step::Crash => *app = app.reopened().await,
     }
@@ -254,21 +284,46 @@ async fn delete_tag(app: &TestRegistry, expected: &mut Expected, at: u8, tag: u8
     let reference = Reference::Tag(format!("t{tag}").parse().unwrap());
     let deleted = app
         .registry
-        .delete_manifest(&repository(at), &reference)
+        .delete_manifest(&repository(at), &reference, "")
         .await;
-    assert_eq!(deleted.is_ok(), expected.remove(&(at, tag)).is_some());
+    let layers = expected.tags.remove(&(at, tag));
+    assert_eq!(deleted.is_ok(), layers.is_some());
+    expected.past.extend(layers.map(|layers| (at, layers)));
 }
 
 async fn delete_manifest(app: &TestRegistry, expected: &mut Expected, at: u8, tag: u8) {
-    let Some(layers) = expected.get(&(at, tag)).cloned() else {
+    let Some(layers) = expected.tags.get(&(at, tag)).cloned() else {
         return;
     };
     let reference = Reference::Digest(Digest::of(&manifest(&layers)));
     app.registry
-        .delete_manifest(&repository(at), &reference)
+        .delete_manifest(&repository(at), &reference, "")
         .await
         .unwrap();
-    expected.retain(|(other, _), same| *other != at || *same != layers);
+    let tags = &mut expected.tags;
+    tags.retain(|(other, _), same| *other != at || *same != layers);
+    expected.past.remove(&(at, layers));
+}
+
+/// As it was before its last move, if that is still there.
+async fn restore_tag(app: &TestRegistry, expected: &mut Expected, at: u8, tag: u8) {
+    let name = format!("t{tag}").parse().unwrap();
+    let to = (&name, &AsItWas::Before);
+    let Ok(digest) = app.registry.restore_tag(&repository(at), to, "").await else {
+        return;
+    };
+    let reference = Reference::Digest(digest);
+    let from = repository(at);
+    let restored = app.registry.get_manifest(&from, &reference).await.unwrap();
+    let restored: serde_json::Value = serde_json::from_slice(&restored.content).unwrap();
+    let named = |number: &u8| Digest::of(&layer(*number)).to_string();
+    let digests = restored["layers"].as_array().unwrap();
+    let layers = digests.iter().map(|layer| {
+        let mut numbers = 0..6u8;
+        let is_it = |number: &u8| layer["digest"] == json!(named(number));
+        numbers.find(is_it).unwrap()
+    });
+    expected.name((at, tag), layers.collect());
 }
 
 async fn start_upload(app: &TestRegistry, at: &RepositoryName, content: &[u8]) {
@@ -279,20 +334,30 @@ async fn start_upload(app: &TestRegistry, at: &RepositoryName, content: &[u8]) {
         .unwrap();
 }
 
-async fn run(steps: Vec<Step>) {
+async fn run(steps: Vec<Step>, policy: Policy) {
     let memory = (testing::memory(), Keep::default());
     let mut app = TestRegistry::on(testing::sqlite(), memory, complete_only()).await;
-    let mut expected = Expected::new();
+    let mut expected = Expected {
+        policy,
+        tags: BTreeMap::new(),
+        past: BTreeSet::new(),
+    };
     for step in steps {
         take(&mut app, &mut expected, step).await;
-        for ((at, tag), layers) in &expected {
+        for ((at, tag), layers) in &expected.tags {
             pulls(&app, &repository(*at), &format!("t{tag}"), layers).await;
         }
+        if policy.tag_history > Duration::ZERO {
+            for (at, layers) in &expected.past {
+                let digest = Digest::of(&manifest(layers)).to_string();
+                pulls(&app, &repository(*at), &digest, layers).await;
+            }
+        }
     }
-    for (at, tag) in expected.into_keys() {
+    for (at, tag) in expected.tags.into_keys() {
         let reference = Reference::Tag(format!("t{tag}").parse().unwrap());
         app.registry
-            .delete_manifest(&repository(at), &reference)
+            .delete_manifest(&repository(at), &reference, "")
             .await
             .unwrap();
     }
@@ -305,12 +370,20 @@ async fn run(steps: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     #[test]
     fn no_order_of_things_loses_what_is_reachable(steps in prop::collection::vec(step(), 1..40)) {
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.block_on(run(steps));
+        runtime.block_on(run(steps, NO_GRACE));
+    }
+
+    #[test]
+    fn what_a_tag_named_is_kept_as_long_as_its_history(
+        steps in prop::collection::vec(step(), 1..40)
+    ) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(run(steps, WITH_HISTORY));
     }
 }
 

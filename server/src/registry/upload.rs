@@ -19,7 +19,7 @@ use hythe_oci::{Algorithm, Digest, DigestHasher, RepositoryName};
 
 use super::ingest::{Incoming, Ingested, ingest};
 use super::{Registry, RegistryError};
-use crate::db::{Advance, CommittedBlob, NewBlob, Segment, UploadRecord};
+use crate::db::{Advance, CommittedBlob, DbError, NewBlob, Segment, UploadRecord};
 
 /// The name of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +109,7 @@ impl Registry {
         in_order(id, &record, &chunk)?;
         let hasher = saved_hasher(id, &record)?;
         let expected = chunk.size_bytes;
+        self.check_room(repository, expected).await?;
         let ingested = ingest(&self.store, chunk.body, hasher).await?;
         self.check_size(&ingested, expected).await?;
         self.keep(repository, id, record.offset_bytes, ingested)
@@ -135,6 +136,9 @@ impl Registry {
             self.rehash(&record, digest.algorithm()).await?
         };
         let expected = chunk.size_bytes;
+        if self.db.find_blob(repository, digest).await?.is_none() {
+            self.check_room(repository, expected).await?;
+        }
         let ingested = ingest(&self.store, chunk.body, hasher).await?;
         self.check_size(&ingested, expected).await?;
         if foreseen && ingested.broken.is_some() {
@@ -164,6 +168,9 @@ impl Registry {
     ) -> Result<(), RegistryError> {
         let hasher = DigestHasher::new(digest.algorithm());
         let expected = chunk.size_bytes;
+        if self.db.find_blob(repository, digest).await?.is_none() {
+            self.check_room(repository, expected).await?;
+        }
         let ingested = ingest(&self.store, chunk.body, hasher).await?;
         self.check_size(&ingested, expected).await?;
         let size_bytes = ingested.size_bytes;
@@ -206,15 +213,21 @@ impl Registry {
         from_bytes: u64,
         ingested: Ingested,
     ) -> Result<UploadSession, RegistryError> {
-        let moved = self
-            .db
-            .advance_upload(&Advance {
-                upload: &id.to_string(),
-                from_bytes,
-                segments: &ingested.segments,
-                hash_state: &ingested.hasher.to_state(),
-            })
-            .await?;
+        let quotas = self.policies().await?.quotas_of(repository);
+        let upload = id.to_string();
+        let advance = Advance {
+            upload: &upload,
+            from_bytes,
+            segments: &ingested.segments,
+            hash_state: &ingested.hasher.to_state(),
+        };
+        let moved = match self.db.advance_upload(&advance, &quotas).await {
+            Ok(moved) => moved,
+            Err(error) => {
+                let segments = ingested.segments;
+                return Err(self.refused(repository, Some(id), segments, error).await);
+            }
+        };
         if !moved {
             self.discard(ingested.segments).await;
             return Err(self.overtaken(repository, id).await);
@@ -237,18 +250,23 @@ impl Registry {
         upload: Option<(UploadId, u64)>,
     ) -> Result<(), RegistryError> {
         let upload_id = upload.map(|(id, offset_bytes)| (id.to_string(), offset_bytes));
-        let committed = self
-            .db
-            .commit_blob(&NewBlob {
-                repository,
-                digest,
-                size_bytes,
-                segments: &segments,
-                upload: upload_id
-                    .as_ref()
-                    .map(|(id, offset)| (id.as_str(), *offset)),
-            })
-            .await?;
+        let quotas = self.policies().await?.quotas_of(repository);
+        let blob = NewBlob {
+            repository,
+            digest,
+            size_bytes,
+            segments: &segments,
+            upload: upload_id
+                .as_ref()
+                .map(|(id, offset)| (id.as_str(), *offset)),
+        };
+        let committed = match self.db.commit_blob(&blob, &quotas).await {
+            Ok(committed) => committed,
+            Err(error) => {
+                let id = upload.map(|(id, _)| id);
+                return Err(self.refused(repository, id, segments, error).await);
+            }
+        };
         match (committed, upload) {
             (CommittedBlob::Visible { spare_keys }, _) => {
                 self.delete_objects(spare_keys).await;
@@ -260,6 +278,37 @@ impl Registry {
             }
             (CommittedBlob::UploadMoved, None) => Err(RegistryError::BlobUnknown(digest.clone())),
         }
+    }
+
+    /// Whether a body of a known size has room; nobody sends it for nothing.
+    async fn check_room(
+        &self,
+        repository: &RepositoryName,
+        size_bytes: Option<u64>,
+    ) -> Result<(), RegistryError> {
+        let quotas = self.policies().await?.quotas_of(repository);
+        let asked_bytes = size_bytes.unwrap_or_default();
+        Ok(self.db.check_room(&quotas, asked_bytes).await?)
+    }
+
+    /// Gives back what a refused upload took; other errors leave it to be gone
+    /// on with.
+    async fn refused(
+        &self,
+        repository: &RepositoryName,
+        upload: Option<UploadId>,
+        segments: Vec<Segment>,
+        error: DbError,
+    ) -> RegistryError {
+        if matches!(error, DbError::Refused(_)) {
+            self.discard(segments).await;
+            if let Some(id) = upload
+                && let Err(error) = self.cancel_upload(repository, id).await
+            {
+                tracing::debug!(%error, "a refused upload stays until it expires");
+            }
+        }
+        error.into()
     }
 
     /// The segments of a body that is whole and has this digest; otherwise they

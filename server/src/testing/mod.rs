@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::auth::Auth;
 use crate::blob_store::BlobStore;
-use crate::config::{AuthConfig, DatabaseConfig, RulesConfig, Secret, StorageConfig};
+use crate::config::{AuthConfig, DatabaseConfig, Policies, RulesConfig, Secret, StorageConfig};
 use crate::db::Database;
 use crate::registry::Registry;
 
@@ -87,6 +87,7 @@ pub(crate) fn rules() -> RulesConfig {
         manifest_bytes: 4 * 1024 * 1024,
         allow_sparse: true,
         chunk_min_bytes: None,
+        policies: Policies::default(),
     }
 }
 

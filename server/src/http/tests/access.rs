@@ -47,7 +47,7 @@ const TABLE: [(&str, &str); 24] = [
 ];
 
 /// The same of `/api/v1`.
-const API_TABLE: [(&str, &str); 9] = [
+const API_TABLE: [(&str, &str); 13] = [
     ("api_who_am_i", "11yyyyy"),
     ("api_list_repositories", "11yyyyy"),
     ("api_describe_repository", "113y33y"),
@@ -57,6 +57,10 @@ const API_TABLE: [(&str, &str); 9] = [
     ("api_take_star", "113y33y"),
     ("api_list_tags", "113y33y"),
     ("api_describe_tag", "113y33y"),
+    ("api_tag_history", "113y33y"),
+    ("api_restore_tag", "1133y3y"),
+    ("api_list_policies", "113333y"),
+    ("api_set_policy", "113333y"),
 ];
 
 const PASSWORD: &str = "a long password";
@@ -389,4 +393,62 @@ async fn guesses_are_slowed_down_and_hurt_nobody_else() {
     send("192.0.2.7:1", PASSWORD)
         .await
         .is(StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn each_account_has_one_star_and_flags_are_the_administrators() {
+    let app = closed().await;
+    // The administrator of a repository says what it is, not how official.
+    let accounts = app
+        .registry
+        .auth
+        .accounts(&crate::auth::Caller::everybody(), None);
+    grant(&accounts, "user:stranger", Effect::Allow, "admin", "a").await;
+    let admin = proof("admin");
+    let digest = hythe_oci::Digest::of(b"{}");
+    let uri = format!("/v2/a/blobs/uploads/?digest={digest}");
+    app.ask("POST", &uri, &[&admin[0]], "{}")
+        .await
+        .is(StatusCode::CREATED);
+    let image = super::image(&digest, 2, &digest, 2, &serde_json::json!({}));
+    let media_type = "content-type: application/vnd.oci.image.manifest.v1+json";
+    let pusher = proof("pusher");
+    for tag in ["1", "2"] {
+        let uri = format!("/v2/a/manifests/{tag}");
+        app.ask("PUT", &uri, &[&pusher[0], media_type], image.to_string())
+            .await
+            .is(StatusCode::CREATED);
+    }
+    let star = "/api/v1/repositories/a/star";
+    for caller in ["puller", "admin", "puller"] {
+        app.ask_as(caller, "PUT", star)
+            .await
+            .is(StatusCode::NO_CONTENT);
+    }
+    let described = app.ask_as("puller", "GET", "/api/v1/repositories/a").await;
+    assert_eq!(described.json()["star_count"], 2);
+    let tag = app
+        .ask_as("puller", "GET", "/api/v1/repositories/a/tags/1")
+        .await;
+    assert_eq!(tag.json()["pushed_by"], "pusher");
+    app.ask_as("deleter", "DELETE", "/v2/a/manifests/1")
+        .await
+        .is(StatusCode::ACCEPTED);
+    let uri = "/api/v1/repositories/a/tags/1/history";
+    let history = app.ask_as("puller", "GET", uri).await.json();
+    assert_eq!(history["moves"][0]["moved_by"], "deleter");
+    let stranger = proof("stranger");
+    let change = async |line: &str, body: &'static str| {
+        app.ask("PATCH", "/api/v1/repositories/a", &[line], body)
+            .await
+    };
+    change(&stranger[0], r#"{"description": "x"}"#)
+        .await
+        .is(StatusCode::OK);
+    change(&stranger[0], r#"{"is_official": true}"#)
+        .await
+        .is_error(StatusCode::FORBIDDEN, "DENIED");
+    change(&admin[0], r#"{"is_official": true}"#)
+        .await
+        .is(StatusCode::OK);
 }

@@ -8,6 +8,7 @@ mod blobs;
 mod facts;
 mod listings;
 mod manifests;
+mod policies;
 mod uploads;
 
 use std::collections::BTreeSet;
@@ -113,6 +114,18 @@ impl TestApp {
             request = request.header(name, value);
         }
         self.send(request.body(Body::from(body)).unwrap()).await
+    }
+
+    /// Without a length, as docker sends what it packs on the way.
+    async fn ask_in_pieces(&self, method: &str, uri: &str, body: Vec<u8>) -> Answer {
+        let pieces = body
+            .chunks(100)
+            .map(Bytes::copy_from_slice)
+            .map(Ok::<_, std::io::Error>);
+        let pieces: Vec<_> = pieces.collect();
+        let body = Body::from_stream(futures_util::stream::iter(pieces));
+        let request = Request::builder().method(method).uri(uri);
+        self.send(request.body(body).unwrap()).await
     }
 
     async fn get(&self, uri: &str) -> Answer {
@@ -276,6 +289,7 @@ async fn suite(app: &TestApp) {
     manifests::suite(app).await;
     listings::suite(app).await;
     facts::suite(app).await;
+    policies::suite(app).await;
     assert_eq!(*app.asked.lock().unwrap(), route::tests::names());
 }
 

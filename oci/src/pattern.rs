@@ -1,4 +1,4 @@
-//! Which repositories are meant: `team/app`, `team/*`, `team/**`.
+//! Which repositories and tags are meant: `team/app`, `team/*`, `team/**`; `v*`.
 //!
 //! `*` is any characters of one component, `**` as a component of its own is any
 //! number of components: `team/*` is `team/app` and not `team/app/web`,
@@ -7,14 +7,17 @@
 use std::fmt;
 use std::str::FromStr;
 
-use hythe_oci::RepositoryName;
+use serde::{Deserialize, Serialize};
+
+use crate::{RepositoryName, Tag};
 
 /// Longer than any name that it could mean.
 const MAX_BYTES: usize = 255;
 
 /// Matching takes no more steps than name and pattern have components
 /// multiplied, whatever the pattern is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct RepositoryPattern(String);
 
 impl RepositoryPattern {
@@ -82,8 +85,7 @@ fn wildcard<P, T>(
 }
 
 /// Whether a text is a pattern in which `*` is any characters.
-#[expect(dead_code, reason = "for subjects of identities, which come next")]
-pub(super) fn text_matches(pattern: &str, text: &str) -> bool {
+pub fn text_matches(pattern: &str, text: &str) -> bool {
     wildcard(
         pattern.as_bytes(),
         text.as_bytes(),
@@ -112,6 +114,20 @@ impl fmt::Display for RepositoryPattern {
 )]
 pub struct PatternError(String);
 
+impl TryFrom<String> for RepositoryPattern {
+    type Error = PatternError;
+
+    fn try_from(text: String) -> Result<Self, PatternError> {
+        text.parse()
+    }
+}
+
+impl From<RepositoryPattern> for String {
+    fn from(pattern: RepositoryPattern) -> Self {
+        pattern.0
+    }
+}
+
 impl FromStr for RepositoryPattern {
     type Err = PatternError;
 
@@ -130,6 +146,66 @@ impl FromStr for RepositoryPattern {
         } else {
             Err(PatternError(text.to_owned()))
         }
+    }
+}
+
+/// Tags in which `*` is any characters: `v*`, `release-*-lts`, `*`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TagPattern(String);
+
+impl TagPattern {
+    /// Every tag.
+    pub fn every() -> Self {
+        Self("*".to_owned())
+    }
+
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it means this tag.
+    pub fn matches(&self, tag: &Tag) -> bool {
+        text_matches(&self.0, tag.as_str())
+    }
+}
+
+impl fmt::Display for TagPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A text that can mean no tag.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is no pattern of tags: letters, digits, '.', '_', '-' and '*', such as v* or *-rc*")]
+pub struct TagPatternError(String);
+
+impl FromStr for TagPattern {
+    type Err = TagPatternError;
+
+    fn from_str(text: &str) -> Result<Self, TagPatternError> {
+        let known = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'*');
+        if (1..=MAX_BYTES).contains(&text.len()) && text.bytes().all(known) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(TagPatternError(text.to_owned()))
+        }
+    }
+}
+
+impl TryFrom<String> for TagPattern {
+    type Error = TagPatternError;
+
+    fn try_from(text: String) -> Result<Self, TagPatternError> {
+        text.parse()
+    }
+}
+
+impl From<TagPattern> for String {
+    fn from(pattern: TagPattern) -> Self {
+        pattern.0
     }
 }
 
@@ -183,6 +259,27 @@ mod tests {
             for name in not {
                 assert!(!parsed.matches(&name.parse().unwrap()), "{pattern} {name}");
             }
+        }
+    }
+
+    #[test]
+    fn tags_are_meant_by_their_characters() {
+        for (pattern, means, not) in [
+            ("v*", &["v", "v1.2"][..], &["V1", "av1"][..]),
+            ("*", &["latest", "1"], &[]),
+            ("*-rc*", &["1-rc1", "2.0-rc"], &["rc1", "1rc"]),
+            ("1.0", &["1.0"], &["1x0", "1.0.1"]),
+        ] {
+            let parsed: TagPattern = pattern.parse().unwrap();
+            assert!(
+                means
+                    .iter()
+                    .all(|tag| parsed.matches(&tag.parse().unwrap()))
+            );
+            assert!(!not.iter().any(|tag| parsed.matches(&tag.parse().unwrap())));
+        }
+        for text in ["", "a/b", "a b", "a:b", "[a]"] {
+            assert!(text.parse::<TagPattern>().is_err(), "{text}");
         }
     }
 

@@ -28,6 +28,12 @@ pub(crate) enum Command {
     Server(serve::server::ServerArguments),
     /// Run the node agent, which speaks the Docker Engine API
     Agent(Box<serve::agent::AgentArguments>),
+    /// Run containers from OCI bundles, for other engines
+    #[command(disable_help_flag = true)]
+    Runtime {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<OsString>,
+    },
     /// Administrate a registry: collect garbage, check
     Registry(registry_admin::RegistryArguments),
     #[command(flatten)]

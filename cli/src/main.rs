@@ -6,6 +6,8 @@
 //! `terminal`). The long-running modes live in `serve` and only start the library crates;
 //! `registry_admin` works on a registry's stores themselves.
 //!
+//! `runtime` is the OCI runtime for other engines.
+//!
 //! No runtime and no thread exists before the mode is known: `hythe shim` must stay one thread,
 //! and a client command must start in a few milliseconds.
 
@@ -17,6 +19,7 @@ mod failure;
 mod format;
 mod output;
 mod registry_admin;
+mod runtime;
 mod serve;
 mod terminal;
 mod values;
@@ -28,6 +31,9 @@ fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);
     if words.next().is_some_and(|mode| mode == "shim") {
         return hythe_runner::shim_main(words);
+    }
+    if let Some(words) = runtime::arguments_for_runtime() {
+        return runtime::run(words);
     }
     let outcome = arguments::parse().and_then(run);
     match outcome {
@@ -42,6 +48,11 @@ fn run(arguments: arguments::Arguments) -> failure::Outcome {
         arguments::Command::Server(server) => serve::server::run(server),
         arguments::Command::Agent(agent) => serve::agent::run(*agent),
         arguments::Command::Up(up) => serve::up::run(*up),
+        // It is no client, and was told from one before.
+        arguments::Command::Runtime { .. } => Err(failure::Failure::new(
+            failure::NOT_RUN,
+            anyhow::Error::msg("`runtime` must be the first word"),
+        )),
         arguments::Command::Registry(registry) => registry_admin::run(registry),
         arguments::Command::Client(command) => {
             let variable = |name: &str| std::env::var(name).ok();

@@ -9,12 +9,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every folder of `src`, and what it may import from the crate beside itself.
-const MAY_IMPORT: [(&str, &[&str]); 8] = [
+const MAY_IMPORT: [(&str, &[&str]); 9] = [
     ("values", &[]),
     ("format", &[]),
     ("terminal", &["values"]),
     ("api", &[]),
     ("credentials", &[]),
+    ("runtime", &[]),
     ("serve", &["failure", "values"]),
     (
         "registry_admin",
@@ -39,7 +40,7 @@ const ONLY_IN: [(&str, &[&str]); 5] = [
     ("hyper_util::", &["api"]),
     ("gotmpl::", &["format", "commands"]),
     ("hythe_server::", &["serve", "registry_admin"]),
-    ("hythe_runner::", &["serve", ""]),
+    ("hythe_runner::", &["runtime", "serve", ""]),
     ("terminal_size::", &["terminal"]),
 ];
 

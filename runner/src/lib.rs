@@ -27,4 +27,4 @@ pub mod sys;
 
 pub use app::{Ready, RunError, run};
 pub use config::AgentConfig;
-pub use launch::shim_main;
+pub use launch::{runtime, shim_main};

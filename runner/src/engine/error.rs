@@ -44,6 +44,12 @@ pub enum EngineError {
     Internal(String),
 }
 
+impl From<crate::spec::signal::UnknownSignal> for EngineError {
+    fn from(error: crate::spec::signal::UnknownSignal) -> Self {
+        Self::InvalidParameter(error.to_string())
+    }
+}
+
 impl EngineError {
     pub(crate) fn no_such_container(name: impl std::fmt::Display) -> Self {
         Self::NotFound(format!("No such container: {name}"))

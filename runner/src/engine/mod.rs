@@ -30,7 +30,6 @@ mod open;
 mod pack;
 mod paths;
 mod runtime_spec;
-mod signal;
 mod stream;
 mod system;
 mod volume;

@@ -38,6 +38,15 @@ impl<T> Step<T> for io::Result<T> {
     }
 }
 
+impl<T> Step<T> for Result<T, StartFailure> {
+    fn step(self, what: impl FnOnce() -> String) -> Result<T, StartFailure> {
+        self.map_err(|failure| StartFailure {
+            message: format!("{}: {}", what(), failure.message),
+            ..failure
+        })
+    }
+}
+
 impl<T> Step<T> for Result<T, LaunchError> {
     fn step(self, what: impl FnOnce() -> String) -> Result<T, StartFailure> {
         self.map_err(|error| {

@@ -5,9 +5,11 @@
 use std::fs::File;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
+use oci_spec::runtime::LinuxPersonality;
+
 use super::StartFailure;
 use super::error::Step;
-use super::init::{self, ChildStdio, Program};
+use super::init::{self, ChildStdio, Program, Unattended};
 use super::message::{ExecRequest, InitReport};
 use crate::sys::message_socket::MessageSocket;
 use crate::sys::{credentials, process};
@@ -28,6 +30,9 @@ pub(super) struct Setup<'a> {
     pub(super) stdio: Option<ChildStdio>,
     pub(super) seccomp: Option<Vec<u8>>,
     pub(super) socket: MessageSocket,
+    /// There is no shim.
+    pub(super) unattended: Option<Unattended>,
+    pub(super) personality: Option<LinuxPersonality>,
 }
 
 /// Becomes the program; returns an exit code when that fails.
@@ -45,7 +50,7 @@ fn start(setup: &mut Setup<'_>) -> Result<std::convert::Infallible, StartFailure
     close_foreign(setup)?;
     init::join_groups(&setup.tasks)?;
     init::write_own_settings(process)?;
-    init::shield()?;
+    init::shield(setup.unattended.is_none())?;
     process::join_namespace(setup.init, setup.namespaces)
         .step(|| "cannot join the container's namespaces".to_owned())?;
     if setup.in_user_namespace {
@@ -60,7 +65,9 @@ fn start(setup: &mut Setup<'_>) -> Result<std::convert::Infallible, StartFailure
         None => init::open_terminal(root.as_fd(), setup.request.console_size)
             .map(|(stdio, master)| (stdio, Some(master)))?,
     };
-    let program = Program::find(root.as_fd(), process, setup.request.user.as_ref())?;
+    let program = Program::find(root.as_fd(), process, setup.request.user.as_ref())?
+        .as_machine(setup.personality.take())
+        .unattended(setup.unattended);
     let master = master.as_ref().map(OwnedFd::as_fd);
     init::report(&setup.socket, &InitReport::Ready, master);
     program.take_streams(&stdio)?;
@@ -70,6 +77,9 @@ fn start(setup: &mut Setup<'_>) -> Result<std::convert::Infallible, StartFailure
 fn close_foreign(setup: &Setup<'_>) -> Result<(), StartFailure> {
     let mut keep = vec![setup.init.as_raw_fd(), setup.socket.as_fd().as_raw_fd()];
     keep.extend(setup.tasks.iter().map(std::os::fd::AsRawFd::as_raw_fd));
+    if let Some(unattended) = setup.unattended {
+        keep.extend((3..).take(unattended.n_preserved as usize));
+    }
     if let Some(stdio) = &setup.stdio {
         keep.extend(
             [&stdio.stdin, &stdio.stdout, &stdio.stderr].map(std::os::fd::AsRawFd::as_raw_fd),

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::mount_options::MountOptions;
 use crate::sys::in_root;
-use crate::sys::mount::{self, FsContext};
+use crate::sys::mount::{self, Attributes, FsContext};
 
 /// The most bytes of one option that the kernel takes.
 const MAX_OPTION_BYTES: usize = 255;
@@ -28,7 +28,13 @@ pub(super) fn make(fs_type: &str, source: &Path, options: &MountOptions) -> io::
             Some(value) => context.set_string(key, value.as_bytes())?,
         }
     }
-    context.mount(options.change.set.with(options.recursive.set))
+    let attributes = options.change.set.with(options.recursive.set);
+    // What is to be filled first is made read-only afterwards.
+    context.mount(if options.copy_up {
+        attributes.without(Attributes::READ_ONLY)
+    } else {
+        attributes
+    })
 }
 
 /// Mounts a file system, or with the option `bind` a directory, at `target`, where all of this

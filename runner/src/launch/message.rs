@@ -86,6 +86,8 @@ pub(super) enum Reply {
 pub(super) enum InitOrder {
     /// The ids of the new user namespace mean something now.
     IdsMapped,
+    /// Nothing outside has to be done any more before the root changes.
+    EnterRoot,
     /// Execute the program.
     Start,
 }
@@ -95,6 +97,10 @@ pub(super) enum InitOrder {
 pub(super) enum InitReport {
     /// The user namespace is there and wants its ids mapped.
     MapIds,
+    /// Namespaces are there, and the root is about to be changed.
+    RootIsNext,
+    /// The filter asks somebody else, who needs the descriptor that comes with this.
+    SeccompListener,
     /// All is set up. With the terminal's master as descriptor when there is one.
     Ready,
     Failed(StartFailure),

@@ -8,6 +8,7 @@
 //! decides nothing about a container's life (that is `engine`), knows no image and no network.
 
 mod attach;
+mod birth;
 mod bundle;
 mod capability;
 mod cgroup;
@@ -19,6 +20,8 @@ mod exec;
 mod exit;
 mod file_system;
 mod fitting;
+mod hooks;
+mod id_maps;
 mod init;
 mod launcher;
 mod log;
@@ -28,6 +31,7 @@ mod mount_options;
 mod namespaces;
 mod nursery;
 mod owner;
+pub mod runtime;
 mod seccomp;
 mod seccomp_prelude;
 mod shim;

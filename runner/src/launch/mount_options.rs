@@ -15,6 +15,8 @@ pub(super) struct MountOptions {
     pub(super) propagation: Option<(PropagationType, bool)>,
     /// Fill a tmpfs with what it covers.
     pub(super) copy_up: bool,
+    /// Map the owners of files; `Some(true)` also of mounts below.
+    pub(super) id_map: Option<bool>,
     /// For the file system: `key` or `key=value`.
     pub(super) data: Vec<(String, Option<String>)>,
 }
@@ -46,6 +48,8 @@ impl MountOptions {
             "bind" => self.bind = Some(self.bind.unwrap_or(false)),
             "rbind" => self.bind = Some(true),
             "tmpcopyup" => self.copy_up = true,
+            "idmap" => self.id_map = Some(false),
+            "ridmap" => self.id_map = Some(true),
             // What a mount is anyway, and what only mount(8) itself reads.
             "" | "defaults" | "relatime" | "remount" | "newinstance" | "nofail" | "user"
             | "nouser" | "auto" | "noauto" | "async" | "loud" => {}

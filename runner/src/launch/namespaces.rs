@@ -16,6 +16,7 @@ const NEW_CGROUP: i32 = LinuxNamespaceType::Cgroup as i32;
 const NEW_MOUNT: i32 = LinuxNamespaceType::Mount as i32;
 const NEW_NETWORK: i32 = LinuxNamespaceType::Network as i32;
 const NEW_PID: i32 = LinuxNamespaceType::Pid as i32;
+const NEW_TIME: i32 = LinuxNamespaceType::Time as i32;
 const NEW_USER: i32 = LinuxNamespaceType::User as i32;
 const NEW_UTS: i32 = LinuxNamespaceType::Uts as i32;
 
@@ -45,24 +46,36 @@ impl Namespaces {
         }
         if created & NEW_MOUNT == 0 {
             return Err(StartFailure::setup(
-                "a container needs a mount namespace of its own",
-            ));
-        }
-        if joined
-            .iter()
-            .any(|(kind, _)| *kind & (NEW_USER | NEW_MOUNT) != 0)
-        {
-            return Err(StartFailure::setup(
-                "joining a user or mount namespace is not supported",
+                "a container needs a mount namespace of its own, not one that it joins",
             ));
         }
         Ok(Self { created, joined })
     }
 
     /// `CLONE_NEW*` of those that init is born into: all but the cgroup namespace, whose root
-    /// is the group that init enters only afterwards.
+    /// is the group that init enters only afterwards, and the time namespace, whose clocks are
+    /// set before anybody is born into it.
     pub(super) fn born_into(&self) -> i32 {
-        self.created & !NEW_CGROUP
+        self.created & !(NEW_CGROUP | NEW_TIME)
+    }
+
+    pub(super) fn has_own_clocks(&self) -> bool {
+        self.created & NEW_TIME != 0
+    }
+
+    pub(super) fn joins_users(&self) -> bool {
+        self.joined.iter().any(|(kind, _)| *kind == NEW_USER)
+    }
+
+    /// Whether the container's ids are those of a user namespace.
+    pub(super) fn maps_users(&self) -> bool {
+        self.has_own_users() || self.joins_users()
+    }
+
+    /// Whether the container has its own of `kind`, or joins one.
+    pub(super) fn has(&self, kind: LinuxNamespaceType) -> bool {
+        let kind = kind as i32;
+        self.created & kind != 0 || self.joined.iter().any(|(it, _)| *it == kind)
     }
 
     pub(super) fn has_own_cgroups(&self) -> bool {
@@ -90,6 +103,39 @@ impl Namespaces {
     /// Whether init is the first process of a pid namespace, so that all end with it.
     pub(super) fn has_own_pids(&self) -> bool {
         self.created & NEW_PID != 0
+    }
+
+    /// Enters the namespaces that are shared, for good. Some belong to the host and can only be
+    /// entered before the user namespace, others to that and only after it.
+    pub(super) fn enter_all(&self) -> Result<(), StartFailure> {
+        let what = |path: &PathBuf| format!("cannot join namespace {}", path.display());
+        let (users, others): (Vec<_>, Vec<_>) =
+            self.joined.iter().partition(|(kind, _)| *kind == NEW_USER);
+        let open = |(kind, path): &&(i32, PathBuf)| {
+            let file = File::open(path).step(|| what(path))?;
+            Ok((*kind, path.clone(), file))
+        };
+        let mut waiting = Vec::new();
+        let users = users
+            .iter()
+            .map(open)
+            .collect::<Result<Vec<_>, StartFailure>>()?;
+        for (kind, path, file) in others
+            .iter()
+            .map(open)
+            .collect::<Result<Vec<_>, StartFailure>>()?
+        {
+            match process::join_namespace(file.as_fd(), kind) {
+                Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                    waiting.push((kind, path, file));
+                }
+                other => other.step(|| what(&path))?,
+            }
+        }
+        for (kind, path, file) in users.into_iter().chain(waiting) {
+            process::join_namespace(file.as_fd(), kind).step(|| what(&path))?;
+        }
+        Ok(())
     }
 
     /// Enters the namespaces that are shared, so that a child is born in them.

@@ -20,6 +20,8 @@ use crate::sys::seccomp::{INSTRUCTION_SIZE, MAX_INSTRUCTIONS};
 // linux/seccomp.h
 const FLAG_LOG: u32 = 1 << 1;
 const FLAG_SPEC_ALLOW: u32 = 1 << 2;
+const FLAG_NEW_LISTENER: u32 = 1 << 3;
+const FLAG_WAIT_KILLABLE: u32 = 1 << 5;
 
 const EPERM: u32 = 1;
 
@@ -31,8 +33,27 @@ pub(super) type Program = Arc<[u8]>;
 pub(super) struct Compiler(Mutex<HashMap<String, Program>>);
 
 impl Compiler {
+    /// As [`Self::compile`], for a profile whose decisions may be somebody else's.
+    pub(super) fn compile_for_runtime(
+        &self,
+        profile: &LinuxSeccomp,
+    ) -> Result<Program, LaunchError> {
+        let asks = asks_somebody(profile);
+        if asks && profile.listener_path().is_none() {
+            return Err(LaunchError::Seccomp(
+                "SCMP_ACT_NOTIFY needs a listenerPath".to_owned(),
+            ));
+        }
+        Ok(compile(profile)?.into())
+    }
+
     /// The filter for `profile`, compiled at the first request for it.
     pub(super) fn compile(&self, profile: &LinuxSeccomp) -> Result<Program, LaunchError> {
+        if asks_somebody(profile) {
+            return Err(LaunchError::Seccomp(
+                "SCMP_ACT_NOTIFY is not supported".to_owned(),
+            ));
+        }
         // Capabilities come in no fixed order, but the rules made of them do.
         let key = serde_json::to_string(profile).map_err(failed)?;
         let known = |cache: &Self| {
@@ -168,12 +189,15 @@ fn action(action: LinuxSeccompAction, errno: Option<u32>) -> Result<ScmpAction, 
         A::ScmpActTrace => ScmpAction::Trace(u16::try_from(number).map_err(too_large)?),
         A::ScmpActLog => ScmpAction::Log,
         A::ScmpActAllow => ScmpAction::Allow,
-        A::ScmpActNotify => {
-            return Err(LaunchError::Seccomp(
-                "SCMP_ACT_NOTIFY is not supported".to_owned(),
-            ));
-        }
+        A::ScmpActNotify => ScmpAction::Notify,
     })
+}
+
+/// Whether the profile leaves decisions to a process outside.
+fn asks_somebody(profile: &LinuxSeccomp) -> bool {
+    let notifies = |action| action == LinuxSeccompAction::ScmpActNotify;
+    let mut rules = profile.syscalls().iter().flatten();
+    notifies(profile.default_action()) || rules.any(|rule| notifies(rule.action()))
 }
 
 /// Whether a call that no rule speaks of is refused.
@@ -186,19 +210,23 @@ fn denies(default: LinuxSeccompAction) -> bool {
 }
 
 fn flags(profile: &LinuxSeccomp) -> Result<u32, LaunchError> {
+    let asks = asks_somebody(profile);
+    let mut bits = if asks { FLAG_NEW_LISTENER } else { 0 };
     let Some(flags) = profile.flags() else {
         // Speculation is as safe as outside: what containers had since Linux 5.16.
-        return Ok(FLAG_SPEC_ALLOW);
+        return Ok(bits | FLAG_SPEC_ALLOW);
     };
-    let mut bits = 0;
     for flag in flags {
         bits |= match flag {
             LinuxSeccompFilterFlag::SeccompFilterFlagLog => FLAG_LOG,
             LinuxSeccompFilterFlag::SeccompFilterFlagSpecAllow => FLAG_SPEC_ALLOW,
             // The process has one thread when the filter is installed.
             LinuxSeccompFilterFlag::SeccompFilterFlagTsync => 0,
+            LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv if asks => FLAG_WAIT_KILLABLE,
             LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv => {
-                return Err(LaunchError::Seccomp(format!("{flag} is not supported")));
+                return Err(LaunchError::Seccomp(format!(
+                    "{flag} needs SCMP_ACT_NOTIFY"
+                )));
             }
         };
     }
@@ -383,6 +411,10 @@ mod tests {
                 compile(&profile(&action, &operator)).unwrap();
             }
         }
-        assert!(compile(&profile("SCMP_ACT_NOTIFY", "SCMP_CMP_EQ")).is_err());
+        let asking = profile("SCMP_ACT_NOTIFY", "SCMP_CMP_EQ");
+        let compiler = Compiler::default();
+        assert!(compiler.compile(&asking).is_err());
+        assert!(compiler.compile_for_runtime(&asking).is_err());
+        compile(&asking).unwrap();
     }
 }

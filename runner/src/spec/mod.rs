@@ -6,6 +6,7 @@
 mod config;
 mod id;
 mod path;
+pub mod signal;
 mod state;
 mod stream;
 

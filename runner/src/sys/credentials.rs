@@ -22,6 +22,12 @@ impl CapabilitySet {
         number < 64 && self.0 & (1 << number) != 0
     }
 
+    /// What is in both.
+    #[must_use]
+    pub fn both(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     #[must_use]
     pub fn with(self, number: u32) -> Self {
         Self(self.0 | 1_u64.checked_shl(number).unwrap_or(0))

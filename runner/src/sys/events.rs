@@ -135,6 +135,20 @@ pub fn try_lock(file: &std::fs::File) -> io::Result<bool> {
     }
 }
 
+/// Waits until the process behind `pidfd` has ended, at most `limit`; `false` when it has not.
+pub fn wait_for_end_within(pidfd: BorrowedFd<'_>, limit: Duration) -> io::Result<bool> {
+    let deadline = std::time::Instant::now() + limit;
+    let mut poll = [nix::poll::PollFd::new(pidfd, nix::poll::PollFlags::POLLIN)];
+    loop {
+        let left = deadline.saturating_duration_since(std::time::Instant::now());
+        let left = nix::poll::PollTimeout::try_from(left).unwrap_or(nix::poll::PollTimeout::MAX);
+        match nix::poll::poll(&mut poll, left) {
+            Err(Errno::EINTR) => {}
+            other => return other.map(|ready| ready > 0).map_err(io::Error::from),
+        }
+    }
+}
+
 /// Waits until the process behind `pidfd` has ended.
 pub fn wait_for_end(pidfd: BorrowedFd<'_>) -> io::Result<()> {
     let mut poll = [nix::poll::PollFd::new(pidfd, nix::poll::PollFlags::POLLIN)];

@@ -5,10 +5,12 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use nix::fcntl::{self, FcntlArg, SealFlag};
 use nix::sys::memfd::{self, MFdFlags};
+
+use super::mount;
 
 /// The bytes of an ELF header that say where the program headers are.
 const ELF_HEADER_SIZE: usize = 64;
@@ -18,6 +20,37 @@ const PT_LOAD: u32 = 1;
 /// An empty file that exists only in memory and only for us.
 pub fn memory_file(name: &str) -> io::Result<OwnedFd> {
     memfd::memfd_create(name, MFdFlags::MFD_CLOEXEC).map_err(io::Error::from)
+}
+
+/// Our own executable on a mount of its own that is read-only and attached to nothing, so that
+/// nobody can make it anything else.
+pub fn read_only_view() -> io::Result<OwnedFd> {
+    let path = std::fs::read_link("/proc/self/exe")?;
+    let tree = mount::clone_path(&path, false)?;
+    let read_only = mount::Change {
+        set: mount::Attributes::READ_ONLY,
+        ..mount::Change::default()
+    };
+    mount::change(tree.as_fd(), read_only, false)?;
+    let same = |fd: BorrowedFd<'_>| -> io::Result<(u64, u64)> {
+        let stat = nix::sys::stat::fstat(fd)?;
+        Ok((stat.st_dev, stat.st_ino))
+    };
+    // Somebody may have replaced the file meanwhile.
+    if same(tree.as_fd())? != same(File::open("/proc/self/exe")?.as_fd())? {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    Ok(tree)
+}
+
+/// Whether the file that this process runs from cannot be written to by way of `/proc`.
+pub fn is_protected() -> io::Result<bool> {
+    let own = File::open("/proc/self/exe")?;
+    if let Ok(seals) = fcntl::fcntl(&own, FcntlArg::F_GET_SEALS) {
+        return Ok(SealFlag::from_bits_truncate(seals).contains(SealFlag::F_SEAL_WRITE));
+    }
+    let flags = nix::sys::statvfs::fstatvfs(&own)?.flags();
+    Ok(flags.contains(nix::sys::statvfs::FsFlags::ST_RDONLY))
 }
 
 /// Copies the part of `/proc/self/exe` that is loaded and seals it.

@@ -2,9 +2,11 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::path::Path;
 
 use nix::sys::socket::{
-    self, AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType,
+    self, AddressFamily, Backlog, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag,
+    SockType, UnixAddr,
 };
 
 /// The longest message.
@@ -24,6 +26,13 @@ impl MessageSocket {
             SockFlag::SOCK_CLOEXEC,
         )?;
         Ok((Self(left), Self(right)))
+    }
+
+    /// Connects to a [`MessageListener`].
+    pub fn connect(path: &Path) -> io::Result<Self> {
+        let socket = unconnected()?;
+        socket::connect(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
+        Ok(Self(socket))
     }
 
     pub fn send(&self, message: &[u8], descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
@@ -86,6 +95,64 @@ impl MessageSocket {
             .revents()
             .is_some_and(|events| events.contains(nix::poll::PollFlags::POLLHUP))
     }
+}
+
+/// Where one process waits for others to connect.
+#[derive(Debug)]
+pub struct MessageListener(OwnedFd);
+
+impl MessageListener {
+    /// Listens at `path`, which may have at most 107 bytes.
+    pub fn bind(path: &Path) -> io::Result<Self> {
+        let socket = unconnected()?;
+        socket::bind(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
+        socket::listen(&socket, Backlog::new(1)?)?;
+        Ok(Self(socket))
+    }
+
+    /// Waits for the next to connect.
+    pub fn accept(&self) -> io::Result<MessageSocket> {
+        loop {
+            match socket::accept4(self.0.as_raw_fd(), SockFlag::SOCK_CLOEXEC) {
+                Err(nix::errno::Errno::EINTR) => {}
+                other => {
+                    // SAFETY: the kernel has just made this descriptor for us.
+                    return Ok(MessageSocket(unsafe { OwnedFd::from_raw_fd(other?) }));
+                }
+            }
+        }
+    }
+}
+
+impl std::os::fd::AsFd for MessageListener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn unconnected() -> io::Result<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC;
+    Ok(socket::socket(
+        AddressFamily::Unix,
+        SockType::SeqPacket,
+        flags,
+        None,
+    )?)
+}
+
+/// Sends one descriptor with a name over a stream socket at `path`, as runtimes hand over
+/// terminals and listeners.
+pub fn send_descriptor(path: &Path, message: &[u8], fd: BorrowedFd<'_>) -> io::Result<()> {
+    let stream = std::os::unix::net::UnixStream::connect(path)?;
+    let raw = [fd.as_raw_fd()];
+    socket::sendmsg::<()>(
+        stream.as_raw_fd(),
+        &[IoSlice::new(message)],
+        &[ControlMessage::ScmRights(&raw)],
+        MsgFlags::MSG_NOSIGNAL,
+        None,
+    )?;
+    Ok(())
 }
 
 impl From<OwnedFd> for MessageSocket {

@@ -48,6 +48,8 @@ pub struct CloneRequest<'a> {
     pub namespaces: i32,
     /// A cgroup v2 directory to be born in.
     pub cgroup: Option<BorrowedFd<'a>>,
+    /// A child of our parent, so that our end does not orphan it.
+    pub sibling: bool,
 }
 
 /// Runs `child` in a copy of this process, which ends with the code that `child` returns.
@@ -62,6 +64,11 @@ pub fn clone_process(request: CloneRequest<'_>, child: impl FnOnce() -> i32) -> 
         exit_signal: libc::SIGCHLD as u64,
         ..CloneArgs::default()
     };
+    if request.sibling {
+        args.flags |= libc::CLONE_PARENT as u64;
+        // The parent is told as it would be of us.
+        args.exit_signal = 0;
+    }
     if let Some(cgroup) = request.cgroup {
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = u64::try_from(cgroup.as_raw_fd()).unwrap_or_default();

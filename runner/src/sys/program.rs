@@ -1,14 +1,21 @@
 //! Running another program to its end.
 
 use std::ffi::OsStr;
-use std::io::{self, Write as _};
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
+use super::events::wait_for_end_within;
+use super::executable::memory_file;
 use super::netns::in_netns;
+use super::process::open_pidfd;
 
 /// What a program left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +46,58 @@ pub async fn run<A: AsRef<OsStr>>(program: &str, args: &[A], input: &str) -> io:
     };
     let ((), output) = tokio::join!(feed, child.wait_with_output());
     output.map(Finished::from)
+}
+
+/// A program with all that it is given.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    pub program: &'a Path,
+    /// What it sees as its arguments, its own name included.
+    pub args: &'a [String],
+    /// `NAME=VALUE`, and nothing else.
+    pub env: &'a [String],
+    pub input: &'a [u8],
+    /// It is killed when it takes longer.
+    pub limit: Option<Duration>,
+}
+
+/// Runs a program to its end, without a runtime. `None` when it took too long.
+pub fn run_blocking(call: Call<'_>) -> io::Result<Option<Finished>> {
+    let mut complaints = File::from(memory_file("complaints")?);
+    let mut command = std::process::Command::new(call.program);
+    if let Some((name, rest)) = call.args.split_first() {
+        command.arg0(name).args(rest);
+    }
+    let pairs = call.env.iter().filter_map(|pair| pair.split_once('='));
+    let mut child = command
+        .env_clear()
+        .envs(pairs)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        // A file and no pipe: what it leaves running must not keep us here.
+        .stderr(complaints.try_clone()?)
+        .spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A program that ends before it has read everything says why on stderr.
+        drop(stdin.write_all(call.input));
+    }
+    if let Some(limit) = call.limit {
+        let pidfd = open_pidfd(i32::try_from(child.id()).unwrap_or_default())?;
+        if !wait_for_end_within(pidfd.as_fd(), limit)? {
+            child.kill()?;
+            child.wait()?;
+            return Ok(None);
+        }
+    }
+    let status = child.wait()?;
+    complaints.rewind()?;
+    let mut stderr = Vec::new();
+    complaints.read_to_end(&mut stderr)?;
+    Ok(Some(Finished::from(Output {
+        status,
+        stdout: Vec::new(),
+        stderr,
+    })))
 }
 
 /// Like [`run`], in another network namespace.

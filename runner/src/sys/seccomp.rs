@@ -1,6 +1,7 @@
 //! Installing a compiled system call filter, seccomp(2).
 
 use std::io;
+use std::os::fd::{FromRawFd as _, OwnedFd};
 
 use nix::errno::Errno;
 
@@ -13,8 +14,9 @@ pub const MAX_INSTRUCTIONS: usize = 4096;
 /// Puts this thread and all it will start under the filter `program`, instructions of
 /// `struct sock_filter` in the byte order of this machine; `flags` are `SECCOMP_FILTER_FLAG_*`.
 ///
-/// Needs `no_new_privs` or `CAP_SYS_ADMIN`.
-pub fn install(program: &[u8], flags: u32) -> io::Result<()> {
+/// Needs `no_new_privs` or `CAP_SYS_ADMIN`. With `SECCOMP_FILTER_FLAG_NEW_LISTENER` the answer is
+/// the descriptor of whoever decides.
+pub fn install(program: &[u8], flags: u32) -> io::Result<Option<OwnedFd>> {
     let mut instructions: Vec<libc::sock_filter> = program
         .chunks_exact(INSTRUCTION_SIZE)
         .map(|bytes| libc::sock_filter {
@@ -39,5 +41,11 @@ pub fn install(program: &[u8], flags: u32) -> io::Result<()> {
             std::ptr::from_ref(&filter),
         )
     };
-    Errno::result(result).map(drop).map_err(io::Error::from)
+    let fd = Errno::result(result)?;
+    if libc::c_ulong::from(flags) & libc::SECCOMP_FILTER_FLAG_NEW_LISTENER == 0 {
+        return Ok(None);
+    }
+    let fd = i32::try_from(fd).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(Some(unsafe { OwnedFd::from_raw_fd(fd) }))
 }

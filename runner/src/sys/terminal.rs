@@ -76,3 +76,48 @@ pub fn resize(terminal: impl AsFd, rows: u16, columns: u16) -> io::Result<()> {
     };
     Errno::result(result).map(drop).map_err(io::Error::from)
 }
+
+/// Rows and columns.
+pub fn size(terminal: BorrowedFd<'_>) -> io::Result<(u16, u16)> {
+    let mut size = libc::winsize {
+        ws_row: 0,
+        ws_col: 0,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    // SAFETY: TIOCGWINSZ writes one `winsize`, which outlives the call.
+    let result = unsafe {
+        libc::ioctl(
+            terminal.as_raw_fd(),
+            libc::TIOCGWINSZ,
+            std::ptr::from_mut(&mut size),
+        )
+    };
+    Errno::result(result)?;
+    Ok((size.ws_row, size.ws_col))
+}
+
+/// A terminal that passes everything on as it is typed, until this is dropped.
+#[derive(Debug)]
+pub struct RawMode {
+    terminal: OwnedFd,
+    before: nix::sys::termios::Termios,
+}
+
+impl RawMode {
+    pub fn enter(terminal: BorrowedFd<'_>) -> io::Result<Self> {
+        let terminal = terminal.try_clone_to_owned()?;
+        let before = nix::sys::termios::tcgetattr(&terminal)?;
+        let mut raw = before.clone();
+        nix::sys::termios::cfmakeraw(&mut raw);
+        nix::sys::termios::tcsetattr(&terminal, nix::sys::termios::SetArg::TCSANOW, &raw)?;
+        Ok(Self { terminal, before })
+    }
+}
+
+impl Drop for RawMode {
+    fn drop(&mut self) {
+        let now = nix::sys::termios::SetArg::TCSANOW;
+        let _it_may_be_gone = nix::sys::termios::tcsetattr(&self.terminal, now, &self.before);
+    }
+}

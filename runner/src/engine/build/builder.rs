@@ -176,7 +176,7 @@ impl Builder {
         let variables = stage.variables();
         stage.description.apply(instruction, &variables, escape)?;
         if let Instruction::StopSignal(_) = instruction {
-            crate::engine::signal::parse(&stage.description.config.stop_signal)?;
+            crate::spec::signal::parse(&stage.description.config.stop_signal)?;
         }
         let (_, rest) = written
             .split_once(char::is_whitespace)

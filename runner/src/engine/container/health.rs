@@ -10,9 +10,9 @@ use tokio::task::JoinHandle;
 use super::cell::Container;
 use super::view::{Health, HealthProbe, HealthStatus};
 use crate::engine::exec::ExecConfig;
-use crate::engine::signal::SIGKILL;
 use crate::engine::{Engine, EngineError};
 use crate::launch::{AttachStdio, Shim};
+use crate::spec::signal::SIGKILL;
 use crate::spec::{ContainerConfig, ExecId, HealthCheck};
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(30);

@@ -6,8 +6,8 @@ use super::cell::{Container, Verb};
 use super::record::Record;
 use super::request::RemoveOptions;
 use super::view::Pruned;
-use crate::engine::signal::SIGKILL;
 use crate::engine::{Engine, EngineError, EventKind, Filters};
+use crate::spec::signal::SIGKILL;
 use crate::spec::{ContainerId, ContainerRef, ContainerState, StateEvent};
 use crate::sys::tree;
 

@@ -8,9 +8,9 @@ use tokio::sync::watch;
 use super::cell::{Container, Life};
 use super::request::StopOptions;
 use super::start::launch_error;
-use crate::engine::signal::{self, SIGKILL, SIGTERM};
 use crate::engine::{Engine, EngineError};
 use crate::launch::Shim;
+use crate::spec::signal::{self, SIGKILL, SIGTERM};
 use crate::spec::{ContainerConfig, ContainerRef, ContainerState, StateEvent};
 
 const DEFAULT_GRACE_S: i64 = 10;

@@ -2,7 +2,7 @@
 
 use super::cpuset;
 use crate::engine::EngineError;
-use crate::engine::signal;
+use crate::spec::signal;
 use crate::spec::{ContainerConfig, HostConfig, NetworkMode, Resources, RestartPolicy};
 
 const MIN_MEMORY_BYTES: i64 = 6 << 20;

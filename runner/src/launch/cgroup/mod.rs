@@ -143,6 +143,18 @@ impl Cgroup {
         self.freeze(false)
     }
 
+    /// Whether its processes stand still.
+    pub(super) fn is_paused(&self) -> bool {
+        let legacy = self.legacy();
+        if let Some(path) = legacy.0.get("freezer") {
+            let state = Directory(path).read("freezer.state");
+            return state.is_ok_and(|it| it.trim() != "THAWED");
+        }
+        self.unified_root().is_some_and(|root| {
+            Directory(&root.join(&self.path)).read_key("cgroup.events", "frozen") == 1
+        })
+    }
+
     fn freeze(&self, frozen: bool) -> Result<(), LaunchError> {
         let legacy = self.legacy();
         if let Some(path) = legacy.0.get("freezer") {

@@ -7,10 +7,13 @@
 mod devices;
 mod mounts;
 mod program;
+mod scheduling;
 mod user;
+mod visitor;
 
-pub(super) use program::{ChildStdio, Program, resource_number};
+pub(super) use program::{ChildStdio, Program, Unattended, resource_number};
 pub(super) use user::owner;
+pub(super) use visitor::Visitor;
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -45,6 +48,15 @@ pub(super) struct Setup<'a> {
     pub(super) stdio: Option<ChildStdio>,
     pub(super) seccomp: Option<Vec<u8>>,
     pub(super) socket: MessageSocket,
+    /// Who starts it when there is no shim.
+    pub(super) visitor: Option<Visitor<'a>>,
+}
+
+impl Setup<'_> {
+    /// Whether nodes of devices come from the host, as nobody makes any in a user namespace.
+    fn binds_nodes(&self) -> bool {
+        self.namespaces.maps_users() || self.visitor.as_ref().is_some_and(Visitor::is_mapped)
+    }
 }
 
 /// Becomes the container's program; returns an exit code when that fails.
@@ -62,7 +74,7 @@ fn start(setup: &mut Setup<'_>) -> Result<std::convert::Infallible, StartFailure
     close_foreign(setup)?;
     join_groups(&setup.tasks)?;
     write_own_settings(process)?;
-    shield()?;
+    shield(setup.visitor.is_none())?;
     enter_user_namespace(setup)?;
     process::new_session().step(|| "cannot start a session".to_owned())?;
     set_up_namespaces(setup)?;
@@ -83,11 +95,20 @@ fn start(setup: &mut Setup<'_>) -> Result<std::convert::Infallible, StartFailure
     })?;
     finish_root(setup, &null)?;
     join_session_keyring(&setup.shim.id)?;
-    let program =
-        Program::find(root, process, setup.shim.user.as_ref())?.behind_reaper(setup.shim.reaper);
+    let linux = setup.spec.linux().as_ref();
+    let program = Program::find(root, process, setup.shim.user.as_ref())?
+        .behind_reaper(setup.shim.reaper)
+        .as_machine(linux.and_then(|it| it.personality().clone()))
+        .unattended(setup.visitor.as_ref().map(Visitor::unattended));
     let master = master.as_ref().map(OwnedFd::as_fd);
     report(&setup.socket, &InitReport::Ready, master);
+    if let Some(visitor) = &setup.visitor {
+        setup.socket = visitor.receive()?;
+    }
     await_order(&setup.socket, InitOrder::Start)?;
+    if let Some(visitor) = &setup.visitor {
+        visitor.run_start_hooks()?;
+    }
     program.take_streams(&stdio)?;
     Err(program.execute(process, setup.seccomp.as_deref(), &setup.socket))
 }
@@ -108,6 +129,9 @@ fn close_foreign(setup: &Setup<'_>) -> Result<(), StartFailure> {
             .map(std::os::fd::AsRawFd::as_raw_fd),
     );
     keep.extend(setup.tasks.iter().map(std::os::fd::AsRawFd::as_raw_fd));
+    if let Some(visitor) = &setup.visitor {
+        keep.extend(visitor.descriptors());
+    }
     if let Some(stdio) = &setup.stdio {
         keep.extend(
             [&stdio.stdin, &stdio.stdout, &stdio.stderr].map(std::os::fd::AsRawFd::as_raw_fd),
@@ -160,10 +184,12 @@ fn write_proc(file: &Path, value: &str) -> std::io::Result<()> {
 }
 
 /// Until the program runs, no other process of the container may look into this one.
-pub(super) fn shield() -> Result<(), StartFailure> {
-    process::die_with_parent()
-        .and_then(|()| process::set_dumpable(false))
-        .step(|| "cannot shield the process".to_owned())
+pub(super) fn shield(dies_with_parent: bool) -> Result<(), StartFailure> {
+    let what = || "cannot shield the process".to_owned();
+    if dies_with_parent {
+        process::die_with_parent().step(what)?;
+    }
+    process::set_dumpable(false).step(what)
 }
 
 fn enter_user_namespace(setup: &Setup<'_>) -> Result<(), StartFailure> {
@@ -217,13 +243,16 @@ fn build_root(setup: &mut Setup<'_>) -> Result<OwnedFd, StartFailure> {
     let mut nodes = Vec::new();
     for device in listed.into_iter().flatten() {
         // In a user namespace nobody makes device nodes.
-        let host = if setup.namespaces.has_own_users() {
+        let host = if setup.binds_nodes() {
             let node = mount::clone_path(device.path(), false);
             Some(node.step(|| format!("cannot bind device node {}", device.path().display()))?)
         } else {
             None
         };
         nodes.push(devices::Node { device, host });
+    }
+    if let Some(visitor) = &setup.visitor {
+        visitor.announce_root(&setup.socket)?;
     }
     let root = setup.rootfs.as_fd();
     mounts::enter_root(root)?;
@@ -321,7 +350,7 @@ pub(super) fn report(socket: &MessageSocket, message: &InitReport, with: Option<
     }
 }
 
-fn await_order(socket: &MessageSocket, wanted: InitOrder) -> Result<(), StartFailure> {
+pub(super) fn await_order(socket: &MessageSocket, wanted: InitOrder) -> Result<(), StartFailure> {
     let message = socket
         .receive()
         .step(|| "cannot hear the shim".to_owned())?

@@ -15,8 +15,9 @@ use crate::launch::StartFailure;
 use crate::launch::error::Step;
 use crate::launch::file_system;
 use crate::launch::mount_options::MountOptions;
+use crate::sys::dir::Directory;
 use crate::sys::mount::{self, Attributes, Change, FsContext, PropagationType};
-use crate::sys::{in_root, process};
+use crate::sys::{copy, in_root, process};
 
 /// A file system that waits to be attached.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(super) struct Detached {
     options: MountOptions,
     /// Controllers of cgroup v1, to be attached inside.
     inside: BTreeMap<String, OwnedFd>,
+    /// A file system in memory that is to have the mode of the directory it covers.
+    takes_mode: bool,
 }
 
 /// Makes every mount of the specification. Bind mounts were made by the shim already.
@@ -36,6 +39,7 @@ pub(super) fn prepare(setup: &mut Setup<'_>) -> Result<Vec<Detached>, StartFailu
         let options = MountOptions::parse(wanted.options().as_deref().unwrap_or_default());
         let target = wanted.destination().clone();
         let mut inside = BTreeMap::new();
+        let has_mode = options.data.iter().any(|(key, _)| key == "mode");
         let tree = match sources.next().flatten() {
             Some(bound) => bound,
             None if wanted.typ().as_deref() == Some("cgroup") => {
@@ -50,6 +54,7 @@ pub(super) fn prepare(setup: &mut Setup<'_>) -> Result<Vec<Detached>, StartFailu
             target,
             options,
             inside,
+            takes_mode: wanted.typ().as_deref() == Some("tmpfs") && !has_mode,
         });
     }
     Ok(detached)
@@ -60,6 +65,9 @@ pub(super) fn attach(root: BorrowedFd<'_>, detached: &[Detached]) -> Result<(), 
     for it in detached {
         let what = || format!("error mounting to rootfs at {}", it.target.display());
         let is_dir = in_root::status(&it.tree).step(what)?.is_dir();
+        if it.takes_mode || it.options.copy_up {
+            take_over(root, it).step(what)?;
+        }
         let place = if is_dir {
             in_root::create_dir_all(root, &it.target, 0o755)
         } else {
@@ -77,9 +85,28 @@ pub(super) fn attach(root: BorrowedFd<'_>, detached: &[Detached]) -> Result<(), 
     Ok(())
 }
 
+/// Gives a new file system the mode and, with `tmpcopyup`, the content of what it covers.
+fn take_over(root: BorrowedFd<'_>, it: &Detached) -> std::io::Result<()> {
+    let Some(covered) = existing(root, it.target.as_path())? else {
+        return Ok(());
+    };
+    let status = in_root::status(&covered)?;
+    if !status.is_dir() {
+        return Ok(());
+    }
+    if it.takes_mode {
+        Directory::at(&it.tree)?.set_mode(c".", status.mode())?;
+    }
+    if it.options.copy_up {
+        copy::copy_content(&Directory::at(&covered)?, &Directory::at(&it.tree)?)?;
+    }
+    Ok(())
+}
+
 /// What could not be set while others were still to be attached inside, or at all before.
 fn finish(it: &Detached) -> std::io::Result<()> {
-    if !it.inside.is_empty() && it.options.change.set.0 & Attributes::READ_ONLY.0 != 0 {
+    let was_filled = !it.inside.is_empty() || it.options.copy_up;
+    if was_filled && it.options.change.set.0 & Attributes::READ_ONLY.0 != 0 {
         let read_only = Change {
             set: Attributes::READ_ONLY,
             ..Change::default()
@@ -239,8 +266,8 @@ pub(super) fn make_read_only(root: BorrowedFd<'_>, paths: &[String]) -> Result<(
     Ok(())
 }
 
-fn existing(root: BorrowedFd<'_>, path: &str) -> std::io::Result<Option<OwnedFd>> {
-    match in_root::open_place(root, Path::new(path)) {
+fn existing(root: BorrowedFd<'_>, path: impl AsRef<Path>) -> std::io::Result<Option<OwnedFd>> {
+    match in_root::open_place(root, path.as_ref()) {
         Ok(place) => Ok(Some(place)),
         Err(error) => match error.kind() {
             std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => Ok(None),

@@ -11,10 +11,12 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{PosixRlimitType, Process};
+use oci_spec::runtime::{LinuxPersonality, PosixRlimitType, Process};
 
 use super::user::{self, Identity};
+use super::{report, scheduling};
 use crate::launch::error::{Step, reason};
+use crate::launch::message::InitReport;
 use crate::launch::{StartFailure, UserSpec, capability};
 use crate::sys::credentials::{self, Limit, ThreadCapabilities};
 use crate::sys::message_socket::MessageSocket;
@@ -43,6 +45,15 @@ pub(in crate::launch) struct Program {
     identity: Identity,
     /// It runs as a child, and this process stays as init.
     behind_reaper: bool,
+    personality: Option<LinuxPersonality>,
+    unattended: Option<Unattended>,
+}
+
+/// A program that no shim looks after: it goes on without us.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::launch) struct Unattended {
+    /// Descriptors from 3 on that it gets.
+    pub(in crate::launch) n_preserved: u32,
 }
 
 impl Program {
@@ -80,6 +91,8 @@ impl Program {
             env: c_strings(&env)?,
             identity,
             behind_reaper: false,
+            personality: None,
+            unattended: None,
         })
     }
 
@@ -89,6 +102,19 @@ impl Program {
             behind_reaper: yes,
             ..self
         }
+    }
+
+    /// The same program, on a machine of that kind.
+    pub(in crate::launch) fn as_machine(self, personality: Option<LinuxPersonality>) -> Self {
+        Self {
+            personality,
+            ..self
+        }
+    }
+
+    /// The same program, without anybody whose end would be its own.
+    pub(in crate::launch) fn unattended(self, unattended: Option<Unattended>) -> Self {
+        Self { unattended, ..self }
     }
 
     /// Gives the standard streams to the program and to its user.
@@ -144,21 +170,30 @@ impl Program {
         parent: &MessageSocket,
     ) -> Result<(), StartFailure> {
         // No descriptor of ours survives, not even one that somebody forgot to mark.
-        process::close_on_exec_from(3).step(|| "cannot close descriptors".to_owned())?;
+        let n_preserved = self.unattended.map_or(0, |it| it.n_preserved);
+        process::close_on_exec_from(3 + n_preserved)
+            .step(|| "cannot close descriptors".to_owned())?;
         set_limits(spec)?;
+        scheduling::apply(spec)?;
+        if let Some(personality) = &self.personality {
+            scheduling::become_machine(personality)?;
+        }
         credentials::set_umask(spec.user().umask().unwrap_or(DEFAULT_UMASK));
         let no_new_privileges = spec.no_new_privileges() == Some(true);
         if no_new_privileges {
             credentials::set_no_new_privileges().step(|| "cannot set no_new_privs".to_owned())?;
         } else {
             // Needs CAP_SYS_ADMIN, which is about to go.
-            install(filter)?;
+            install(filter, parent)?;
         }
         self.become_user(spec)?;
         if no_new_privileges {
-            install(filter)?;
+            install(filter, parent)?;
         }
         check_directory()?;
+        if self.unattended.is_some() {
+            return Ok(());
+        }
         // Asked for again: a change of user clears it.
         process::die_with_parent().step(|| "cannot tie the process to its shim".to_owned())?;
         if parent.is_closed() {
@@ -185,13 +220,15 @@ impl Program {
         credentials::become_user(uid, gid, &self.identity.groups)
             .step(|| format!("cannot become user {uid}:{gid}"))?;
         credentials::keep_capabilities(false).step(|| "cannot keep capabilities".to_owned())?;
-        credentials::set_capabilities(ThreadCapabilities {
+        let own = ThreadCapabilities {
             effective: set(sets.and_then(|it| it.effective().as_ref())),
             permitted: set(sets.and_then(|it| it.permitted().as_ref())),
             inheritable: set(sets.and_then(|it| it.inheritable().as_ref())),
-        })
-        .step(|| "cannot set capabilities".to_owned())?;
-        credentials::set_ambient(set(sets.and_then(|it| it.ambient().as_ref())))
+        };
+        credentials::set_capabilities(own).step(|| "cannot set capabilities".to_owned())?;
+        // Only what is in both other sets can be; bundles ask for more.
+        let ambient = set(sets.and_then(|it| it.ambient().as_ref()));
+        credentials::set_ambient(ambient.both(own.permitted).both(own.inheritable))
             .step(|| "cannot set ambient capabilities".to_owned())
     }
 }
@@ -262,12 +299,16 @@ fn usable(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn install(filter: Option<&[u8]>) -> Result<(), StartFailure> {
+fn install(filter: Option<&[u8]>, parent: &MessageSocket) -> Result<(), StartFailure> {
     let Some((flags, program)) = filter.and_then(|bytes| bytes.split_first_chunk::<4>()) else {
         return Ok(());
     };
-    seccomp::install(program, u32::from_ne_bytes(*flags))
-        .step(|| "cannot install the seccomp filter".to_owned())
+    let listener = seccomp::install(program, u32::from_ne_bytes(*flags))
+        .step(|| "cannot install the seccomp filter".to_owned())?;
+    if let Some(listener) = listener {
+        report(parent, &InitReport::SeccompListener, Some(listener.as_fd()));
+    }
+    Ok(())
 }
 
 fn set_limits(spec: &Process) -> Result<(), StartFailure> {

@@ -4,22 +4,24 @@ use std::fs::{self, File};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixListener;
 
-use oci_spec::runtime::{LinuxIdMapping, Spec};
+use oci_spec::runtime::Spec;
 
 use super::event_loop::Shim;
 use super::program::{self, Ends, Program, Stage};
 use super::rootfs;
 use super::watch::{Source, Watch};
+use crate::launch::birth;
 use crate::launch::bundle::Bundle;
 use crate::launch::cgroup::Entrance;
 use crate::launch::error::Step;
+use crate::launch::id_maps::IdMaps;
 use crate::launch::init::{self, ChildStdio};
 use crate::launch::log_writer::LogWriter;
 use crate::launch::message::{InitOrder, InitReport};
 use crate::launch::namespaces::Namespaces;
 use crate::launch::{Cgroup, ShimConfig, StartFailure, StdinMode};
 use crate::sys::message_socket::MessageSocket;
-use crate::sys::process::{self, Child, CloneRequest};
+use crate::sys::process::{self, Child};
 
 /// Init is the first program.
 pub(super) const INIT: u32 = 0;
@@ -133,14 +135,11 @@ fn clone_init(
         stdio,
         seccomp: container.bundle.seccomp()?,
         socket,
+        visitor: None,
     };
-    let request = CloneRequest {
-        namespaces: container.namespaces.born_into(),
-        cgroup: birthplace.as_ref().map(OwnedFd::as_fd),
-    };
-    let _borrowed = container.namespaces.borrow()?;
-    process::clone_process(request, move || init::run(setup))
-        .step(|| "cannot clone init".to_owned())
+    birth::clone_into(&container.namespaces, birthplace.as_ref(), move || {
+        init::run(setup)
+    })
 }
 
 /// Listens to init until it waits for the start; returns the master of its terminal.
@@ -159,40 +158,23 @@ fn hear_out(
         match report {
             InitReport::Ready => return Ok(descriptor),
             InitReport::Failed(failure) => return Err(failure),
+            InitReport::RootIsNext | InitReport::SeccompListener => {
+                return Err(StartFailure::setup("init said what no shim waits for"));
+            }
             InitReport::MapIds => {
-                map_ids(child.pid, spec)?;
+                IdMaps::of(spec).write(child.pid)?;
                 order(socket, InitOrder::IdsMapped)?;
             }
         }
     }
 }
 
-pub(super) fn order(socket: &MessageSocket, order: InitOrder) -> Result<(), StartFailure> {
+pub(in crate::launch) fn order(
+    socket: &MessageSocket,
+    order: InitOrder,
+) -> Result<(), StartFailure> {
     let bytes = serde_json::to_vec(&order).unwrap_or_default();
     socket
         .send(&bytes, None)
         .step(|| "cannot give init an order".to_owned())
-}
-
-fn map_ids(pid: i32, spec: &Spec) -> Result<(), StartFailure> {
-    let linux = spec.linux().as_ref();
-    let lines = |mappings: Option<&Vec<LinuxIdMapping>>| -> String {
-        let lines = mappings
-            .into_iter()
-            .flatten()
-            .map(|it| format!("{} {} {}", it.container_id(), it.host_id(), it.size()));
-        lines.collect::<Vec<_>>().join("\n")
-    };
-    let write = |file: &str, text: String| {
-        let path = format!("/proc/{pid}/{file}");
-        fs::write(&path, text).step(|| format!("cannot write {path}"))
-    };
-    write(
-        "uid_map",
-        lines(linux.and_then(|it| it.uid_mappings().as_ref())),
-    )?;
-    write(
-        "gid_map",
-        lines(linux.and_then(|it| it.gid_mappings().as_ref())),
-    )
 }

@@ -10,8 +10,10 @@ mod event_loop;
 mod nursery;
 mod program;
 mod requests;
-mod rootfs;
+pub(super) mod rootfs;
 mod watch;
+
+pub(super) use create::order;
 
 use std::ffi::OsString;
 use std::fs::{self, File};

@@ -260,15 +260,18 @@ impl Shim {
                 request,
                 init: init.pidfd(),
                 namespaces: container.namespaces.for_exec(),
-                in_user_namespace: container.namespaces.has_own_users(),
+                in_user_namespace: container.namespaces.maps_users(),
                 tasks,
                 stdio,
                 seccomp,
                 socket,
+                unattended: None,
+                personality: None,
             };
             let clone = CloneRequest {
                 namespaces: 0,
                 cgroup: birthplace.as_ref().map(OwnedFd::as_fd),
+                sibling: false,
             };
             process::clone_process(clone, move || exec::run(setup))
         };

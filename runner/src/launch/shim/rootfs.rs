@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::{LinuxNamespaceType, Mount, Spec};
 
 use crate::launch::error::{Step, reason};
+use crate::launch::id_maps::IdMaps;
 use crate::launch::mount_options::MountOptions;
 use crate::launch::namespaces::is_bind;
 use crate::launch::{Rootfs, StartFailure};
@@ -20,7 +21,7 @@ use crate::sys::{host, process};
 const O_PATH: i32 = 0o10_000_000;
 
 /// Mounts the container's root.
-pub(super) fn open(rootfs: &Rootfs, scratch: &Path) -> Result<OwnedFd, StartFailure> {
+pub(in crate::launch) fn open(rootfs: &Rootfs, scratch: &Path) -> Result<OwnedFd, StartFailure> {
     match rootfs {
         Rootfs::Directory(path) => {
             let what = || format!("cannot use {} as root", path.display());
@@ -153,13 +154,26 @@ fn place(fd: &OwnedFd) -> String {
     format!("/proc/self/fd/{}", fd.as_raw_fd())
 }
 
+/// Whether the owners of files are to be mapped, and whether below as well.
+fn id_mapping(wanted: &Mount, options: &MountOptions) -> Option<bool> {
+    options
+        .id_map
+        .or_else(|| wanted.uid_mappings().is_some().then_some(false))
+}
+
+fn map_ids(tree: &OwnedFd, maps: IdMaps<'_>, recursive: bool) -> Result<(), StartFailure> {
+    let namespace = maps.namespace()?;
+    mount::map_ids(tree.as_fd(), namespace.as_fd(), recursive)
+        .step(|| "this file system cannot map the owners of its files".to_owned())
+}
+
 /// For each mount of the specification that binds something: that, with its flags.
-pub(super) fn open_sources(spec: &Spec) -> Result<Vec<Option<OwnedFd>>, StartFailure> {
+pub(in crate::launch) fn open_sources(spec: &Spec) -> Result<Vec<Option<OwnedFd>>, StartFailure> {
     let mounts = spec.mounts().iter().flatten();
     mounts
         .map(|mount| {
             if is_bind(mount) {
-                open_source(mount).map(Some)
+                open_source(mount, spec).map(Some)
             } else {
                 Ok(None)
             }
@@ -167,7 +181,7 @@ pub(super) fn open_sources(spec: &Spec) -> Result<Vec<Option<OwnedFd>>, StartFai
         .collect()
 }
 
-fn open_source(wanted: &Mount) -> Result<OwnedFd, StartFailure> {
+fn open_source(wanted: &Mount, spec: &Spec) -> Result<OwnedFd, StartFailure> {
     let Some(source) = wanted.source() else {
         return Err(StartFailure::setup(format!(
             "the bind mount at {} has no source",
@@ -190,6 +204,9 @@ fn open_source(wanted: &Mount) -> Result<OwnedFd, StartFailure> {
     }
     let tree = mount::clone_path(source, options.bind.unwrap_or(true))
         .map_err(|error| StartFailure::setup(format!("{}: {}", what(), reason(&error))))?;
+    if let Some(recursive) = id_mapping(wanted, &options) {
+        map_ids(&tree, IdMaps::of_mount(wanted, spec), recursive).step(what)?;
+    }
     let (propagation, everywhere) = options
         .propagation
         .unwrap_or((PropagationType::Private, true));

@@ -1,7 +1,5 @@
 //! Signals by the names and numbers callers write. Pure.
 
-use super::error::EngineError;
-
 /// Linux signals 1 to 31 on the architectures this engine runs on, without `SIG`.
 const NAMES: [&str; 31] = [
     "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2",
@@ -12,12 +10,17 @@ const NAMES: [&str; 31] = [
 const RTMIN: i32 = 34;
 const RTMAX: i32 = 64;
 
-pub(super) const SIGKILL: i32 = 9;
-pub(super) const SIGTERM: i32 = 15;
+pub const SIGKILL: i32 = 9;
+pub const SIGTERM: i32 = 15;
+
+/// The text names no signal.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid signal: {0}")]
+pub struct UnknownSignal(String);
 
 /// `TERM`, `SIGTERM`, `sigterm`, `15`, `RTMIN+3`.
-pub(super) fn parse(text: &str) -> Result<i32, EngineError> {
-    let bad = || EngineError::InvalidParameter(format!("invalid signal: {text}"));
+pub fn parse(text: &str) -> Result<i32, UnknownSignal> {
+    let bad = || UnknownSignal(text.to_owned());
     if let Ok(number) = text.parse::<i32>() {
         return if (1..=RTMAX).contains(&number) {
             Ok(number)

@@ -35,6 +35,7 @@ mod registry_faults;
 mod registry_large_blob;
 mod registry_policies;
 mod replicas;
+mod runtime;
 mod scrub;
 mod search;
 mod second_agent;

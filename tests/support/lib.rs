@@ -13,6 +13,7 @@
 )]
 
 mod agent;
+mod bundle;
 mod command;
 mod connection;
 mod faults;
@@ -29,6 +30,7 @@ mod terminal;
 mod wait;
 
 pub use agent::{Agent, AgentOptions};
+pub use bundle::Bundle;
 pub use command::{CommandExt, Finished};
 pub use connection::Connection;
 pub use faults::Faults;

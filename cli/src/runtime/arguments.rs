@@ -130,6 +130,7 @@ pub(super) struct CreateArguments {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 pub(super) struct ExecArguments {
     /// File with a `process` object
     #[arg(long, short, value_name = "FILE")]

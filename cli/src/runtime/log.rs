@@ -48,6 +48,12 @@ impl Log {
         self.write("warning", message);
     }
 
+    pub(super) fn warnings(&self, messages: &[String]) {
+        for message in messages {
+            self.warning(message);
+        }
+    }
+
     fn write(&self, level: &str, message: &str) {
         let Some(mut file) = self.file.as_ref() else {
             return;

@@ -29,7 +29,7 @@ pub(super) fn carry_out(arguments: Arguments, log: &Log) -> anyhow::Result<u8> {
     match arguments.verb {
         Verb::Create(create) => {
             let warnings = runtime::create(&root, &create_options(create)?)?;
-            warnings.iter().for_each(|it| log.warning(it));
+            log.warnings(&warnings);
         }
         Verb::Run {
             detach,
@@ -48,7 +48,7 @@ pub(super) fn carry_out(arguments: Arguments, log: &Log) -> anyhow::Result<u8> {
         }
         Verb::Delete { force, id } => {
             let complaints = runtime::delete(&root, &id, force)?;
-            complaints.iter().for_each(|it| log.warning(it));
+            log.warnings(&complaints);
         }
         Verb::Ps {
             format,

@@ -66,7 +66,7 @@ fn start(setup: &mut Setup<'_>) -> Result<std::convert::Infallible, StartFailure
             .map(|(stdio, master)| (stdio, Some(master)))?,
     };
     let program = Program::find(root.as_fd(), process, setup.request.user.as_ref())?
-        .as_machine(setup.personality.take())
+        .with_personality(setup.personality.take())
         .unattended(setup.unattended);
     let master = master.as_ref().map(OwnedFd::as_fd);
     init::report(&setup.socket, &InitReport::Ready, master);

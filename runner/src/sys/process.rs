@@ -219,12 +219,12 @@ pub fn new_session() -> io::Result<()> {
 
 /// setns(2): joins the namespaces of kinds `kinds` (`CLONE_NEW*`) that `fd` stands for.
 pub fn join_namespace(fd: BorrowedFd<'_>, kinds: i32) -> io::Result<()> {
-    nix::sched::setns(fd.as_fd(), CloneFlags::from_bits_truncate(kinds)).map_err(io::Error::from)
+    nix::sched::setns(fd.as_fd(), CloneFlags::from_bits_retain(kinds)).map_err(io::Error::from)
 }
 
 /// unshare(2).
 pub fn leave_namespace(kinds: i32) -> io::Result<()> {
-    nix::sched::unshare(CloneFlags::from_bits_truncate(kinds)).map_err(io::Error::from)
+    nix::sched::unshare(CloneFlags::from_bits_retain(kinds)).map_err(io::Error::from)
 }
 
 /// Whether children of this process may be looked at by others of the same user.

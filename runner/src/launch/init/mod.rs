@@ -5,13 +5,15 @@
 //! undone: mounts and namespaces go with the process.
 
 mod devices;
+mod limits;
 mod mounts;
 mod program;
 mod scheduling;
 mod user;
 mod visitor;
 
-pub(super) use program::{ChildStdio, Program, Unattended, resource_number};
+pub(super) use limits::resource_number;
+pub(super) use program::{ChildStdio, Program, Unattended};
 pub(super) use user::owner;
 pub(super) use visitor::Visitor;
 
@@ -98,7 +100,7 @@ fn start(setup: &mut Setup<'_>) -> Result<std::convert::Infallible, StartFailure
     let linux = setup.spec.linux().as_ref();
     let program = Program::find(root, process, setup.shim.user.as_ref())?
         .behind_reaper(setup.shim.reaper)
-        .as_machine(linux.and_then(|it| it.personality().clone()))
+        .with_personality(linux.and_then(|it| it.personality().clone()))
         .unattended(setup.visitor.as_ref().map(Visitor::unattended));
     let master = master.as_ref().map(OwnedFd::as_fd);
     report(&setup.socket, &InitReport::Ready, master);

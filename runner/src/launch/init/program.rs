@@ -11,14 +11,14 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{LinuxPersonality, PosixRlimitType, Process};
+use oci_spec::runtime::{LinuxPersonality, Process};
 
 use super::user::{self, Identity};
-use super::{report, scheduling};
+use super::{limits, report, scheduling};
 use crate::launch::error::{Step, reason};
 use crate::launch::message::InitReport;
 use crate::launch::{StartFailure, UserSpec, capability};
-use crate::sys::credentials::{self, Limit, ThreadCapabilities};
+use crate::sys::credentials::{self, ThreadCapabilities};
 use crate::sys::message_socket::MessageSocket;
 use crate::sys::{events, in_root, process, reaper, seccomp};
 
@@ -105,7 +105,7 @@ impl Program {
     }
 
     /// The same program, on a machine of that kind.
-    pub(in crate::launch) fn as_machine(self, personality: Option<LinuxPersonality>) -> Self {
+    pub(in crate::launch) fn with_personality(self, personality: Option<LinuxPersonality>) -> Self {
         Self {
             personality,
             ..self
@@ -173,7 +173,7 @@ impl Program {
         let n_preserved = self.unattended.map_or(0, |it| it.n_preserved);
         process::close_on_exec_from(3 + n_preserved)
             .step(|| "cannot close descriptors".to_owned())?;
-        set_limits(spec)?;
+        limits::apply(spec)?;
         scheduling::apply(spec)?;
         if let Some(personality) = &self.personality {
             scheduling::become_machine(personality)?;
@@ -309,49 +309,6 @@ fn install(filter: Option<&[u8]>, parent: &MessageSocket) -> Result<(), StartFai
         report(parent, &InitReport::SeccompListener, Some(listener.as_fd()));
     }
     Ok(())
-}
-
-fn set_limits(spec: &Process) -> Result<(), StartFailure> {
-    for wanted in spec.rlimits().iter().flatten() {
-        let resource = resource_number(wanted.typ());
-        let mut limit = Limit {
-            soft: wanted.soft(),
-            hard: wanted.hard(),
-        };
-        if credentials::set_limit(resource, limit).is_ok() {
-            continue;
-        }
-        // Above our own hard limit and without the right to raise it: as much as there is. The
-        // caller was warned when the bundle was written.
-        let own = credentials::limit(resource).step(|| format!("cannot read {}", wanted.typ()))?;
-        limit.hard = limit.hard.min(own.hard);
-        limit.soft = limit.soft.min(limit.hard);
-        credentials::set_limit(resource, limit).step(|| format!("cannot set {}", wanted.typ()))?;
-    }
-    Ok(())
-}
-
-/// `RLIMIT_*`, getrlimit(2); the same on every machine this runs on.
-pub(in crate::launch) fn resource_number(kind: PosixRlimitType) -> u32 {
-    use PosixRlimitType as R;
-    match kind {
-        R::RlimitCpu => 0,
-        R::RlimitFsize => 1,
-        R::RlimitData => 2,
-        R::RlimitStack => 3,
-        R::RlimitCore => 4,
-        R::RlimitRss => 5,
-        R::RlimitNproc => 6,
-        R::RlimitNofile => 7,
-        R::RlimitMemlock => 8,
-        R::RlimitAs => 9,
-        R::RlimitLocks => 10,
-        R::RlimitSigpending => 11,
-        R::RlimitMsgqueue => 12,
-        R::RlimitNice => 13,
-        R::RlimitRtprio => 14,
-        R::RlimitRttime => 15,
-    }
 }
 
 /// The working directory must be inside the root: one that was opened outside would let the

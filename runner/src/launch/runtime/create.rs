@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use oci_spec::runtime::{ContainerState, Spec};
 
-use super::record::{Container, Record, Root, begin_of, oci_state};
+use super::record::{Container, Record, Root, begin_of, check_id, oci_state};
 use super::{Result, RuntimeError, validate};
 use crate::launch::bundle::Bundle;
 use crate::launch::cgroup::Entrance;
@@ -58,6 +58,7 @@ pub fn create(root: &Root, options: &CreateOptions) -> Result<Vec<String>> {
 
 /// Makes a container; `keeps_terminal` when the caller looks after it itself.
 pub(super) fn make(root: &Root, options: &CreateOptions, keeps_terminal: bool) -> Result<Created> {
+    check_id(&options.id)?;
     check_preserved(options.n_preserved)?;
     let bundle = fs::canonicalize(&options.bundle)
         .step(|| format!("cannot open the bundle {}", options.bundle.display()))?;
@@ -103,7 +104,11 @@ pub(super) fn check_preserved(n_preserved: u32) -> Result<()> {
 }
 
 fn check_terminal(spec: &Spec, options: &CreateOptions, keeps_terminal: bool) -> Result<()> {
-    let terminal = spec.process().as_ref().and_then(|it| it.terminal()) == Some(true);
+    let terminal = spec
+        .process()
+        .as_ref()
+        .and_then(oci_spec::runtime::Process::terminal)
+        == Some(true);
     match &options.console_socket {
         None if terminal && !keeps_terminal => Err(RuntimeError::Invalid(
             "a terminal needs --console-socket when nobody stays".to_owned(),
@@ -164,7 +169,7 @@ impl Setting<'_> {
         let mut kept = self.spec.clone();
         let profile = kept.linux().as_ref().and_then(|it| it.seccomp().clone());
         let program = match &profile {
-            Some(profile) => Some(Compiler::default().compile_for_runtime(profile)?),
+            Some(profile) => Some(Compiler::compile_for_runtime(profile)?),
             None => None,
         };
         // Later verbs need no more of it than whom to tell.
@@ -181,7 +186,7 @@ impl Setting<'_> {
             .spec
             .process()
             .as_ref()
-            .and_then(|it| it.console_size());
+            .and_then(oci_spec::runtime::Process::console_size);
         let side = |it: u64| u16::try_from(it).unwrap_or(u16::MAX);
         let root = self.spec.root().as_ref();
         ShimConfig {

@@ -228,7 +228,7 @@ fn clone(
     socket: MessageSocket,
 ) -> Result<Child> {
     let gone = || RuntimeError::WrongState("container not running".to_owned());
-    let init = container.init()?.ok_or_else(gone)?;
+    let init = container.init().ok_or_else(gone)?;
     let spec = container.spec()?;
     let cgroup = Bundle::cgroup(&spec)?;
     let namespaces = Namespaces::of(&spec)?;

@@ -76,7 +76,6 @@ impl Root {
 
     /// Makes the directory of a new container, which must not be there.
     pub(super) fn claim(&self, id: &str) -> Result<PathBuf> {
-        check_id(id)?;
         let failed = |error: &io::Error| {
             let what = format!("cannot create {}", self.0.join(id).display());
             RuntimeError::Invalid(format!("{what}: {}", reason(error)))
@@ -139,7 +138,7 @@ impl Root {
 }
 
 /// Letters, digits and `_+-.`: it becomes the name of a directory.
-fn check_id(id: &str) -> Result<()> {
+pub(super) fn check_id(id: &str) -> Result<()> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_+-.".contains(&byte);
     if id.is_empty() || id == "." || id == ".." || id.len() > MAX_ID_BYTES || !id.bytes().all(plain)
     {
@@ -195,12 +194,10 @@ impl Container {
     }
 
     /// A descriptor of init, unless it has ended.
-    pub(super) fn init(&self) -> Result<Option<OwnedFd>> {
-        let Ok(pidfd) = process::open_pidfd(self.record.pid) else {
-            return Ok(None);
-        };
+    pub(super) fn init(&self) -> Option<OwnedFd> {
+        let pidfd = process::open_pidfd(self.record.pid).ok()?;
         // Looked at only now: the number cannot change hands under the descriptor.
-        Ok((begin_of(self.record.pid) == Some(self.record.begin_ticks)).then_some(pidfd))
+        (begin_of(self.record.pid) == Some(self.record.begin_ticks)).then_some(pidfd)
     }
 
     /// Where init waits for its start.

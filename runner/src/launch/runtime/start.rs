@@ -86,7 +86,7 @@ fn run_poststart_hooks(container: &Container, spec: &Spec) -> Result<()> {
     };
     let state = container.oci_state(spec, ContainerState::Running);
     hooks::run_all(hooks, "poststart", &state).map_err(|failure| {
-        if let Ok(Some(init)) = container.init() {
+        if let Some(init) = container.init() {
             let _ended_meanwhile = process::send_signal(init.as_fd(), SIGKILL);
         }
         RuntimeError::Start(failure)

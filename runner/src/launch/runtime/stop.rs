@@ -32,7 +32,7 @@ pub fn kill(root: &Root, id: &str, signal: i32, all: bool) -> Result<()> {
         }
         return Ok(());
     }
-    let init = container.init()?.ok_or_else(not_running)?;
+    let init = container.init().ok_or_else(not_running)?;
     process::send_signal(init.as_fd(), signal)
         .step(|| format!("cannot send signal {signal} to {id}"))?;
     Ok(())
@@ -63,7 +63,7 @@ pub fn delete(root: &Root, id: &str, force: bool) -> Result<Vec<String>> {
 }
 
 fn end(container: &Container) -> Result<()> {
-    let Some(init) = container.init()? else {
+    let Some(init) = container.init() else {
         return Ok(());
     };
     let _ended_meanwhile = process::send_signal(init.as_fd(), SIGKILL);

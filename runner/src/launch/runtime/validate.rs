@@ -1,6 +1,6 @@
 //! Is a bundle one that can be run here? What it leaves open is filled in.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use oci_spec::runtime::{LinuxNamespaceType, LinuxResources, Spec};
 
@@ -224,7 +224,7 @@ fn complete_rules(resources: &mut LinuxResources) {
     rules.extend(
         defaults::device_rules(false)
             .into_iter()
-            .filter(|it| it.allow()),
+            .filter(oci_spec::runtime::LinuxDeviceCgroup::allow),
     );
     resources.set_devices(Some(rules));
 }
@@ -258,10 +258,7 @@ mod tests {
         let spec = load_changed(|_| ()).unwrap();
         let linux = spec.linux().as_ref().unwrap();
         assert_eq!(linux.devices().as_ref().unwrap().len(), 6);
-        assert_eq!(
-            linux.cgroups_path().as_deref(),
-            Some(Path::new("/box"))
-        );
+        assert_eq!(linux.cgroups_path().as_deref(), Some(Path::new("/box")));
         assert!(spec.root().as_ref().unwrap().path().is_absolute());
         load_changed(|it| it["ociVersion"] = json!("1.3.0-rc.1+dev")).unwrap();
     }

@@ -24,9 +24,6 @@ pub enum RunError {
     Open(#[from] OpenError),
     #[error("cannot serve the API")]
     Listen(#[from] ListenError),
-    /// A setting that this version knows and cannot follow.
-    #[error("{0} is not supported yet")]
-    Unsupported(&'static str),
 }
 
 /// Runs the agent until `shutdown` resolves; containers go on running.
@@ -37,9 +34,6 @@ pub async fn run(
     ready: impl FnOnce(Ready) + Send,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), RunError> {
-    if config.containers.userns_remap.is_some() {
-        return Err(RunError::Unsupported("userns-remap"));
-    }
     // Both sockets first: a second agent with the same ones must not touch anything.
     let tls = match &config.api.tcp {
         Some(tcp) => Some(http::TlsListener::bind(tcp).await?),
@@ -84,6 +78,7 @@ fn settings(config: AgentConfig) -> EngineSettings {
         ulimits: containers.ulimits,
         cgroup_parent: containers.cgroup_parent,
         init: containers.init,
+        userns_remap: containers.userns_remap,
         labels: config.labels,
         debug: config.debug,
     }

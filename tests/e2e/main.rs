@@ -43,6 +43,7 @@ mod stdio;
 mod tcp;
 mod traces;
 mod unpacked;
+mod userns;
 mod volumes;
 mod volumes_and_ports;
 

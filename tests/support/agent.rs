@@ -14,7 +14,20 @@ use crate::{CommandExt as _, Host, SHORT, Terminal, eventually, hythe_binary};
 #[derive(Debug, Default, Clone)]
 pub struct AgentOptions {
     pub arguments: Vec<String>,
+    /// What the agent finds in `/etc/subuid` and `/etc/subgid`.
+    pub subordinate_ids: Option<String>,
 }
+
+/// Runs the agent, perhaps with other subordinate ids than this machine's.
+const WITH_IDS: &str = r#"
+ids=$1; shift
+if [ -n "$ids" ]; then
+    for file in /etc/subuid /etc/subgid; do
+        [ -e "$file" ] || : >"$file"
+        mount --bind "$ids" "$file"
+    done
+fi
+exec "$@""#;
 
 /// A running `hythe agent` in the host's network and a mount namespace of its own.
 #[derive(Debug)]
@@ -114,7 +127,16 @@ impl<'host> Agent<'host> {
         let child = self
             .host
             .command("unshare")
-            .args(["--mount", "--propagation", "slave"])
+            .args([
+                "--mount",
+                "--propagation",
+                "slave",
+                "sh",
+                "-c",
+                WITH_IDS,
+                "sh",
+            ])
+            .arg(self.subordinate_ids())
             .arg(hythe_binary())
             .args(["agent", "--socket"])
             .arg(self.socket())
@@ -152,6 +174,16 @@ impl<'host> Agent<'host> {
                 .status();
             probe.is_ok_and(|status| status.success()).then_some(())
         });
+    }
+
+    /// The file with subordinate ids, or nothing.
+    fn subordinate_ids(&self) -> PathBuf {
+        let Some(text) = &self.options.subordinate_ids else {
+            return PathBuf::new();
+        };
+        let path = self.directory.path().join("subordinate-ids");
+        std::fs::write(&path, text).expect("a file");
+        path
     }
 
     /// Ends the agent as `kill -9` does; its containers go on.

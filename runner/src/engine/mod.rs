@@ -32,6 +32,7 @@ mod paths;
 mod runtime_spec;
 mod stream;
 mod system;
+mod userns;
 mod volume;
 
 pub use build::BuildRequest;
@@ -76,6 +77,7 @@ use error::chain;
 use events::EventHub;
 use exec::Execs;
 use paths::Paths;
+use userns::IdMappings;
 use volume::Volumes;
 
 /// What the agent's configuration says to the engine.
@@ -94,6 +96,8 @@ pub struct EngineSettings {
     pub ulimits: Vec<Ulimit>,
     pub cgroup_parent: String,
     pub init: bool,
+    /// `default` or `user[:group]`: whose subordinate ids those of containers are.
+    pub userns_remap: Option<String>,
     pub labels: Vec<String>,
     pub debug: bool,
 }
@@ -134,6 +138,8 @@ struct Shared {
     /// For logins; pulls and pushes go through `images`.
     registry_client: Client,
     launcher: Launcher,
+    /// `None` where containers' ids are the host's.
+    id_mappings: Option<IdMappings>,
     events: EventHub,
 }
 

@@ -21,9 +21,10 @@ pub(in crate::engine) fn pack_content(root: &Directory, writer: &mut dyn Write) 
 pub(in crate::engine) fn pack_object(
     (parent, name): (&Directory, &CStr),
     archive_name: &Path,
+    rewrite: Rewrite,
     writer: &mut dyn Write,
 ) -> io::Result<()> {
-    let mut packer = Packer::new(writer, Rewrite::default());
+    let mut packer = Packer::new(writer, rewrite);
     packer.put(parent, name, archive_name)?;
     packer.finish()
 }
@@ -33,6 +34,8 @@ pub(in crate::engine) fn pack_object(
 pub(in crate::engine) struct Rewrite {
     /// Whom everything belongs to.
     pub(in crate::engine) owner: Option<(u32, u32)>,
+    /// What root of the container is on the disk, where that is another.
+    pub(in crate::engine) mapped_root: Option<(u32, u32)>,
     /// Permission bits of everything but links.
     pub(in crate::engine) mode: Option<u32>,
     /// No times, so that equal content gives equal archives.
@@ -122,7 +125,10 @@ impl<'a> Packer<'a> {
     }
 
     fn header(&self, stat: &FileStat) -> Header {
-        let (uid, gid) = self.rewrite.owner.unwrap_or((stat.st_uid, stat.st_gid));
+        let (root_uid, root_gid) = self.rewrite.mapped_root.unwrap_or((0, 0));
+        let inside = |id: u32, root: u32| id.checked_sub(root).unwrap_or(id);
+        let found = (inside(stat.st_uid, root_uid), inside(stat.st_gid, root_gid));
+        let (uid, gid) = self.rewrite.owner.unwrap_or(found);
         let mtime = self.time(stat.st_mtime);
         let mut header = Header::new_gnu();
         header.set_mode(self.rewrite.mode.unwrap_or(stat.st_mode & 0o7777));
@@ -291,7 +297,7 @@ mod tests {
         let root = Directory::open(dir.path()).unwrap();
         let keep = Merge {
             keep_kinds: true,
-            owner: None,
+            ..Merge::default()
         };
         let error = unpack_files(archive.as_slice(), root, keep).unwrap_err();
         assert!(error.to_string().starts_with("cannot overwrite directory"));

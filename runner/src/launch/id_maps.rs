@@ -31,6 +31,15 @@ impl<'a> IdMaps<'a> {
         }
     }
 
+    /// What root of the container is outside; `None` without a mapping.
+    pub(super) fn root(self) -> Option<(u32, u32)> {
+        let of = |mappings: &[LinuxIdMapping]| {
+            let root = mappings.iter().find(|it| it.container_id() == 0);
+            root.map(LinuxIdMapping::host_id)
+        };
+        Some((of(self.users)?, of(self.groups)?))
+    }
+
     /// Those of one mount, else the container's.
     pub(super) fn of_mount(mount: &'a Mount, spec: &'a Spec) -> Self {
         match (mount.uid_mappings(), mount.gid_mappings()) {

@@ -46,4 +46,4 @@ pub use file_system::mount_at;
 pub use launcher::{Found, Launcher};
 pub use log::LogRecord;
 pub use owner::owner_in;
-pub use shim::shim_main;
+pub use shim::{maps_owners_of_layers, shim_main};

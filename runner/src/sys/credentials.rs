@@ -176,6 +176,26 @@ pub fn become_namespace_root() -> io::Result<()> {
     Ok(())
 }
 
+/// Does `work` as if files belonged to this user and group, with all rights that this thread has.
+pub fn as_owner_of_files<T>((uid, gid): (u32, u32), work: impl FnOnce() -> T) -> io::Result<T> {
+    /// Back to root, whatever happens.
+    struct Back(ThreadCapabilities);
+    impl Drop for Back {
+        fn drop(&mut self) {
+            unistd::setfsuid(Uid::from_raw(0));
+            unistd::setfsgid(Gid::from_raw(0));
+            let _as_it_was = set_capabilities(self.0);
+        }
+    }
+    let own = capabilities()?;
+    let _back = Back(own);
+    unistd::setfsgid(Gid::from_raw(gid));
+    unistd::setfsuid(Uid::from_raw(uid));
+    // Ceasing to be root has taken those away that are about files.
+    set_capabilities(own)?;
+    Ok(work())
+}
+
 /// umask(2).
 pub fn set_umask(mask: u32) {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask));

@@ -26,7 +26,7 @@ pub mod program;
 pub mod reaper;
 pub mod scheduling;
 pub mod seccomp;
-pub mod socket;
 pub mod signals;
+pub mod socket;
 pub mod terminal;
 pub mod tree;

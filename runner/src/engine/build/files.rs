@@ -90,6 +90,7 @@ pub(super) fn digest(root: &Directory, plan: &Plan) -> Result<String, EngineErro
         owner: Some((0, 0)),
         mode: None,
         without_times: true,
+        ..Rewrite::default()
     };
     for item in &items {
         // One archive each, so that no item can look like a part of another.
@@ -120,7 +121,7 @@ pub(super) fn write(root: &Directory, target: &Directory, plan: &Plan) -> Result
     let rewrite = Rewrite {
         owner: Some(owner.unwrap_or((0, 0))),
         mode: plan.mode,
-        without_times: false,
+        ..Rewrite::default()
     };
     for item in items(root, plan)? {
         match &item {
@@ -141,8 +142,8 @@ fn extract(
     make_directory(target, &plan.destination)?;
     let file = found.parent.open_file(&found.name)?;
     let merge = Merge {
-        keep_kinds: false,
         owner,
+        ..Merge::default()
     };
     let unpacked = unpack::unpack_files(file, open(target, plan.place())?, merge);
     unpacked

@@ -74,6 +74,7 @@ impl Engine {
         merge::merge(&mut config, &image.config.config);
         self.fill_defaults(&mut host);
         validate::validate(&config, &host)?;
+        self.id_mappings_for(&host)?;
         self.share_name(&mut config, &host)?;
         let argv = merge::argv(&config)?;
         let networks = self.memberships(&host)?;

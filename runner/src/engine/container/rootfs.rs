@@ -60,6 +60,8 @@ pub(super) struct Place {
     pub(super) path: PathBuf,
     /// It is on a mount that the container may only read.
     pub(super) read_only: bool,
+    /// What root of the container is here, in a container whose ids are mapped.
+    pub(super) mapped_root: Option<(u32, u32)>,
 }
 
 impl Engine {
@@ -70,10 +72,12 @@ impl Engine {
         if let Some(shim) = container.shim() {
             // All its mounts are there already.
             let root = Directory::open(Path::new(&format!("/proc/{}/root", shim.init_pid())))?;
+            let mapped_root = mapped_root(shim.init_pid());
             return Ok(Place {
                 root,
                 path: relative.to_owned(),
                 read_only: is_read_only(&record, path),
+                mapped_root,
             });
         }
         // A stopped one has no mounts; what is below one of them is looked for in its source.
@@ -88,6 +92,7 @@ impl Engine {
                 root: Directory::open(&mount.view.source)?,
                 path: below,
                 read_only: !mount.view.read_write,
+                mapped_root: None,
             });
         }
         let snapshot = self
@@ -99,6 +104,7 @@ impl Engine {
             root: mount(&snapshot)?,
             path: relative.to_owned(),
             read_only: record.host.read_only_rootfs,
+            mapped_root: None,
         })
     }
 
@@ -138,6 +144,18 @@ impl Engine {
         let filled = filled.await.map_err(io::Error::other).flatten();
         filled.map_err(|error| EngineError::internal("copying the image's files", &error))
     }
+}
+
+/// What root of a process is outside, unless that is root.
+fn mapped_root(pid: i32) -> Option<(u32, u32)> {
+    let of = |file: &str| -> Option<u32> {
+        let map = std::fs::read_to_string(format!("/proc/{pid}/{file}")).ok()?;
+        map.lines().find_map(|line| {
+            let mut fields = line.split_whitespace();
+            (fields.next()? == "0").then(|| fields.next()?.parse().ok())?
+        })
+    };
+    Some((of("uid_map")?, of("gid_map")?)).filter(|root| *root != (0, 0))
 }
 
 /// The innermost mount over `path`, and what is left of the path below it.

@@ -6,14 +6,42 @@ use std::path::PathBuf;
 
 use super::record::Record;
 use crate::engine::runtime_spec::{self, NamespaceSource, Surroundings};
+use crate::engine::userns::IdMappings;
 use crate::engine::{Engine, EngineError};
 use crate::launch::{Rootfs, ShimConfig, ShimLog, StdinMode, UserSpec};
 use crate::network::files::{self, Hosts, ResolvConf};
 use crate::spec::{
-    ContainerConfig, ContainerId, ContainerRef, IpcMode, LogDriver, NamespaceMode, NetworkMode,
+    ContainerConfig, ContainerId, ContainerRef, HostConfig, IpcMode, LogDriver, NamespaceMode,
+    NetworkMode,
 };
 
 impl Engine {
+    /// What a container's ids are on this machine; `None` where they are the same.
+    pub(super) fn id_mappings_for(
+        &self,
+        host: &HostConfig,
+    ) -> Result<Option<IdMappings>, EngineError> {
+        let Some(mappings) = self
+            .shared
+            .id_mappings
+            .as_ref()
+            .filter(|_| !host.userns_host)
+        else {
+            return Ok(None);
+        };
+        let refused = if host.privileged {
+            "privileged mode is incompatible with user namespaces.  You must run the container in \
+             the host namespace when running privileged mode"
+        } else if host.pid_mode == NamespaceMode::Host {
+            "cannot share the host PID namespace when user namespaces are enabled"
+        } else if host.network_mode == NetworkMode::Host {
+            "cannot share the host's network namespace when user namespaces are enabled"
+        } else {
+            return Ok(Some(mappings.clone()));
+        };
+        Err(EngineError::InvalidParameter(refused.to_owned()))
+    }
+
     /// Namespaces and defaults for a start now; containers that are joined must be running.
     pub(super) fn surroundings(&self, record: &Record) -> Result<Surroundings, EngineError> {
         let host = &record.host;
@@ -56,6 +84,7 @@ impl Engine {
             etc_files: self.etc_files(record)?,
             link_env: self.link_variables(record)?,
             cgroup_parent: parent,
+            id_mappings: self.id_mappings_for(host)?,
             default_shm_size_bytes: settings.shm_size_bytes,
             default_ulimits: settings.ulimits.clone(),
         })

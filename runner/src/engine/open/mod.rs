@@ -26,8 +26,10 @@ use super::exec::Execs;
 use super::paths::Paths;
 use super::volume::Volumes;
 use super::{Engine, EngineSettings, RegistrySettings, Shared};
+use crate::engine::userns::{IdMappingError, IdMappings};
 use crate::image::unpack::Limits;
 use crate::image::{ImageError, ImageOptions, ImageStore};
+use crate::launch;
 use crate::launch::{Cgroup, Found, LaunchError, Launcher};
 use crate::network::{Netns, NetworkError, NetworkSpec, Networks, RestoredEndpoint};
 use crate::store::{Records, StoreError};
@@ -56,6 +58,8 @@ pub enum OpenError {
     Network(#[from] NetworkError),
     #[error("registry mirror {0:?} is no URL")]
     Mirror(String),
+    #[error(transparent)]
+    IdMappings(#[from] IdMappingError),
     #[error("cannot use the settings of registries")]
     Registries(#[from] ClientError),
 }
@@ -67,6 +71,16 @@ fn disk(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Open
         path,
         source,
     }
+}
+
+fn id_mappings(settings: &EngineSettings) -> Result<Option<IdMappings>, IdMappingError> {
+    let Some(remap) = &settings.userns_remap else {
+        return Ok(None);
+    };
+    if !launch::maps_owners_of_layers() {
+        return Err(IdMappingError::Kernel);
+    }
+    IdMappings::of(remap).map(Some)
 }
 
 /// A container with what was found behind its bundle.
@@ -81,6 +95,7 @@ impl Engine {
         let paths = Paths::new(settings.data_root.clone(), settings.exec_root.clone());
         prepare_directories(&paths).await?;
         let id = engine_id(&paths)?;
+        let id_mappings = id_mappings(&settings)?;
         let client = registry_client(&settings.registry)?;
         let images = ImageStore::open(image_options(&settings, &paths), client.clone()).await?;
         let launcher = Launcher::new(&paths.shims())?;
@@ -103,6 +118,7 @@ impl Engine {
             shared: Arc::new(Shared {
                 settings,
                 id,
+                id_mappings,
                 paths,
                 containers,
                 records,

@@ -19,6 +19,7 @@ pub(crate) use resources::resources;
 
 use super::container::Record;
 use super::error::EngineError;
+use super::userns::IdMappings;
 use crate::launch::defaults;
 use crate::spec::{HostConfig, IpcMode, SeccompProfile};
 
@@ -46,6 +47,8 @@ pub(crate) struct Surroundings {
     /// Variables that describe the containers it is linked to.
     pub(crate) link_env: Vec<String>,
     pub(crate) cgroup_parent: String,
+    /// Ids of the host for those of a container that is not in the host's user namespace.
+    pub(crate) id_mappings: Option<IdMappings>,
     pub(crate) default_shm_size_bytes: u64,
     pub(crate) default_ulimits: Vec<crate::spec::Ulimit>,
 }
@@ -97,6 +100,8 @@ fn linux(
     let mut linux = Linux::default();
     linux
         .set_namespaces(Some(namespaces(around)))
+        .set_uid_mappings(around.id_mappings.as_ref().map(|it| it.users.clone()))
+        .set_gid_mappings(around.id_mappings.as_ref().map(|it| it.groups.clone()))
         .set_resources(Some(resources))
         .set_cgroups_path(Some(
             PathBuf::from(&around.cgroup_parent).join(record.id.as_str()),
@@ -133,6 +138,10 @@ fn device(
 }
 
 fn namespaces(around: &Surroundings) -> Vec<LinuxNamespace> {
+    let users = match &around.id_mappings {
+        Some(_) => NamespaceSource::Own,
+        None => NamespaceSource::Host,
+    };
     let kinds = [
         (LinuxNamespaceType::Mount, NamespaceSource::Own, "mnt"),
         (LinuxNamespaceType::Pid, around.pid, "pid"),
@@ -140,6 +149,7 @@ fn namespaces(around: &Surroundings) -> Vec<LinuxNamespace> {
         (LinuxNamespaceType::Ipc, around.ipc, "ipc"),
         (LinuxNamespaceType::Uts, around.uts, "uts"),
         (LinuxNamespaceType::Cgroup, around.cgroup, "cgroup"),
+        (LinuxNamespaceType::User, users, "user"),
     ];
     kinds
         .into_iter()
@@ -156,16 +166,24 @@ fn namespaces(around: &Surroundings) -> Vec<LinuxNamespace> {
         .collect()
 }
 
+/// The last that may ping, `GID_T_MAX >> 1` of the kernel.
+const LAST_GROUP: u32 = 2_147_483_647;
+
 /// With a network namespace of its own a container may ping and bind low ports without
 /// capabilities: nothing of the host is reached that way.
 fn sysctls(host: &HostConfig, around: &Surroundings) -> HashMap<String, String> {
     let mut sysctls = HashMap::new();
     if around.network == NamespaceSource::Own {
+        // The kernel takes no group here that the container does not have.
+        let last_group = match &around.id_mappings {
+            Some(mappings) => mappings.last_group(),
+            None => LAST_GROUP,
+        };
         for (key, value) in [
-            ("net.ipv4.ip_unprivileged_port_start", "0"),
-            ("net.ipv4.ping_group_range", "0 2147483647"),
+            ("net.ipv4.ip_unprivileged_port_start", "0".to_owned()),
+            ("net.ipv4.ping_group_range", format!("0 {last_group}")),
         ] {
-            sysctls.insert(key.to_owned(), value.to_owned());
+            sysctls.insert(key.to_owned(), value);
         }
     }
     sysctls.extend(host.sysctls.clone());

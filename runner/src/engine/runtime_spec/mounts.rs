@@ -22,14 +22,27 @@ pub(super) fn mounts(record: &Record, around: &Surroundings) -> Vec<Mount> {
         .into_iter()
         .filter_map(|mount| adapt(mount, &host.ipc_mode, around))
         .collect();
+    let is_mapped = around.id_mappings.is_some();
     for (source, destination) in &around.etc_files {
         // Writable: programs such as resolvconf rewrite them in place, as with docker.
-        mounts.push(bind(source.clone(), destination, &["rbind", "rprivate"]));
+        let mut file = bind(source.clone(), destination, &["rbind", "rprivate"]);
+        if is_mapped {
+            map_owners(&mut file);
+        }
+        mounts.push(file);
     }
     mounts.retain(|mount| !covered(mount.destination()));
     let mut own: Vec<&ResolvedMount> = record.mounts.iter().collect();
     own.sort_by_key(|mount| Path::new(&mount.view.destination).components().count());
-    mounts.extend(own.into_iter().map(user_mount));
+    mounts.extend(own.into_iter().map(|mount| {
+        let mut made = user_mount(mount);
+        // What is ours is the container's; a folder of the host keeps the host's owners, or a
+        // container's root could leave files of the host's root there.
+        if is_mapped && mount.view.kind == MountKind::Volume {
+            map_owners(&mut made);
+        }
+        made
+    }));
     mounts
 }
 
@@ -50,13 +63,25 @@ fn adapt(mount: Mount, ipc: &IpcMode, around: &Surroundings) -> Option<Mount> {
                 .then(|| bind(on_host.into(), "/dev/mqueue", &options))
         }
         // sysfs can be mounted only by the owner of the network namespace; a bind always works.
-        Some("/sys") if around.network == NamespaceSource::Host => Some(bind(
-            "/sys".into(),
-            "/sys",
-            &["rbind", "nosuid", "noexec", "nodev", "ro"],
-        )),
+        Some("/sys")
+            if around.network == NamespaceSource::Host
+                || (around.id_mappings.is_some() && around.network != NamespaceSource::Own) =>
+        {
+            Some(bind(
+                "/sys".into(),
+                "/sys",
+                &["rbind", "nosuid", "noexec", "nodev", "ro"],
+            ))
+        }
         _ => Some(mount),
     }
+}
+
+/// Owners of files are to be those that the container knows.
+fn map_owners(mount: &mut Mount) {
+    let mut options = mount.options().clone().unwrap_or_default();
+    options.push("idmap".to_owned());
+    mount.set_options(Some(options));
 }
 
 fn bind(source: PathBuf, destination: &str, options: &[&str]) -> Mount {

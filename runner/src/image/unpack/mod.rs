@@ -30,6 +30,7 @@ use archive::Archive;
 use hythe_oci::{Algorithm, Digest, DigestHasher, compression};
 use tree::{Purpose, Tree};
 
+use crate::sys::credentials;
 use crate::sys::dir::Directory;
 
 pub use error::UnpackError;
@@ -96,6 +97,8 @@ pub struct Merge {
     pub keep_kinds: bool,
     /// Whom everything is to belong to; `None` is whom the archive says.
     pub owner: Option<(u32, u32)>,
+    /// What root is in this tree, where that is another.
+    pub mapped_root: Option<(u32, u32)>,
 }
 
 /// Unpacks an archive, compressed or not, among the files of a tree that others may be using.
@@ -108,7 +111,16 @@ pub fn unpack_files(
     let limits = Limits::default();
     let content = compression::decoder(BufReader::new(packed)).map_err(UnpackError::from_input)?;
     let tree = Tree::new(root, Purpose::Files(merge), limits);
-    read_all(BufReader::new(content), tree)
+    let Some(root) = merge.mapped_root else {
+        return read_all(BufReader::new(content), tree);
+    };
+    // A file belongs to whoever makes it before it is given away, and root is nobody there.
+    let read = credentials::as_owner_of_files(root, || read_all(BufReader::new(content), tree));
+    read.map_err(|source| UnpackError::Write {
+        doing: "write as the owner of",
+        name: "the files of the container".to_owned(),
+        source,
+    })?
 }
 
 /// Unpacks a layer as a registry has it, compressed in any way that layers are; also returns the

@@ -156,12 +156,13 @@ impl Tree {
 
     /// Whom an entry belongs to.
     fn owner(&self, entry: &Entry) -> (u32, u32) {
-        match self.purpose {
-            Purpose::Files(Merge {
-                owner: Some(owner), ..
-            }) => owner,
-            Purpose::Layer | Purpose::Files(_) => (entry.uid, entry.gid),
-        }
+        let said = (entry.uid, entry.gid);
+        let Purpose::Files(merge) = self.purpose else {
+            return said;
+        };
+        let (uid, gid) = merge.owner.unwrap_or(said);
+        let root = merge.mapped_root.unwrap_or((0, 0));
+        (uid.saturating_add(root.0), gid.saturating_add(root.1))
     }
 
     fn count(&mut self, size_bytes: u64) -> Result<(), UnpackError> {

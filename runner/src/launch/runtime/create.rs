@@ -237,7 +237,7 @@ impl Setting<'_> {
             shim: &config,
             namespaces: self.namespaces,
             cgroup: self.cgroup,
-            rootfs: rootfs::open(&config.rootfs, self.directory)?,
+            rootfs: rootfs::open(&config.rootfs, self.directory, IdMaps::of(self.spec))?,
             sources: rootfs::open_sources(self.spec)?,
             tasks,
             stdio,

@@ -129,7 +129,11 @@ fn clone_init(
         shim: config,
         namespaces: &container.namespaces,
         cgroup: &container.cgroup,
-        rootfs: rootfs::open(&config.rootfs, container.bundle.directory())?,
+        rootfs: rootfs::open(
+            &config.rootfs,
+            container.bundle.directory(),
+            IdMaps::of(spec),
+        )?,
         sources: rootfs::open_sources(spec)?,
         tasks,
         stdio,

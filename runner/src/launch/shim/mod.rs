@@ -14,6 +14,7 @@ pub(super) mod rootfs;
 mod watch;
 
 pub(super) use create::order;
+pub use rootfs::maps_owners_of_layers;
 
 use std::ffi::OsString;
 use std::fs::{self, File};

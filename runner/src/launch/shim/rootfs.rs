@@ -15,13 +15,22 @@ use crate::launch::mount_options::MountOptions;
 use crate::launch::namespaces::is_bind;
 use crate::launch::{Rootfs, StartFailure};
 use crate::sys::mount::{self, Attributes, Change, FsContext, PropagationType};
-use crate::sys::{host, process};
+use crate::sys::{credentials, host, in_root, process};
 
 /// open(2): a place, not its content.
 const O_PATH: i32 = 0o10_000_000;
 
-/// Mounts the container's root.
-pub(in crate::launch) fn open(rootfs: &Rootfs, scratch: &Path) -> Result<OwnedFd, StartFailure> {
+/// Whether overlayfs takes layers that are mounted nowhere and whose owners are mapped.
+pub fn maps_owners_of_layers() -> bool {
+    host::kernel_version() >= (6, 15)
+}
+
+/// Mounts the container's root; the owners of an overlay's files are mapped by `ids`.
+pub(in crate::launch) fn open(
+    rootfs: &Rootfs,
+    scratch: &Path,
+    ids: IdMaps<'_>,
+) -> Result<OwnedFd, StartFailure> {
     match rootfs {
         Rootfs::Directory(path) => {
             let what = || format!("cannot use {} as root", path.display());
@@ -38,13 +47,18 @@ pub(in crate::launch) fn open(rootfs: &Rootfs, scratch: &Path) -> Result<OwnedFd
             upper,
             work,
             options,
-        } => Overlay {
-            lower,
-            upper,
-            work,
-            options,
+        } => {
+            let overlay = Overlay {
+                lower,
+                upper,
+                work,
+                options,
+            };
+            match ids.root() {
+                None => overlay.mount(scratch),
+                Some(root) => overlay.mount_mapped(ids, root),
+            }
         }
-        .mount(scratch),
     }
 }
 
@@ -70,6 +84,45 @@ struct Layers {
 }
 
 impl Overlay<'_> {
+    /// As on the disk root is 0, and in the container as well, but not on the host.
+    fn mount_mapped(&self, ids: IdMaps<'_>, root: (u32, u32)) -> Result<OwnedFd, StartFailure> {
+        let namespace = ids.namespace()?;
+        let mapped = |path: &Path| -> Result<OwnedFd, StartFailure> {
+            let what = || format!("cannot map the owners in {}", path.display());
+            let tree = mount::clone_path(path, false).step(what)?;
+            mount::map_ids(tree.as_fd(), namespace.as_fd(), false).step(what)?;
+            Ok(tree)
+        };
+        let lower: Vec<OwnedFd> = self
+            .lower
+            .iter()
+            .map(|path| mapped(path))
+            .collect::<Result<_, _>>()?;
+        // Both have to be on one mount.
+        let (Some(parent), Some(upper), Some(work)) = (
+            self.upper.parent(),
+            self.upper.file_name(),
+            self.work.file_name(),
+        ) else {
+            return Err(StartFailure::setup("the upper layer has no directory"));
+        };
+        let own = mapped(parent)?;
+        let open = |name| {
+            in_root::open_place(&own, Path::new(name))
+                .step(|| format!("cannot open layer {}", parent.join(name).display()))
+        };
+        let layers = Layers {
+            lower,
+            upper: open(upper)?,
+            work: open(work)?,
+        };
+        // What the kernel writes for the container, such as a file that is copied up, is
+        // written by whoever mounts: it has to be somebody whom the mapping knows.
+        credentials::as_owner_of_files(root, || self.mount_detached(&layers))
+            .and_then(|mounted| mounted)
+            .step(|| "cannot mount the root with mapped owners".to_owned())
+    }
+
     fn mount(&self, scratch: &Path) -> Result<OwnedFd, StartFailure> {
         if host::kernel_version() < LAYERS_ONE_BY_ONE {
             return self.mount_aside(scratch);
@@ -227,7 +280,6 @@ fn open_source(wanted: &Mount, spec: &Spec) -> Result<OwnedFd, StartFailure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::in_root;
 
     /// Both ways, whatever the kernel of this machine can do.
     #[test]

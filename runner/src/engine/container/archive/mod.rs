@@ -13,6 +13,7 @@ use super::rootfs;
 use super::view::PathStat;
 use crate::engine::error::chain;
 use crate::engine::lookup::{self, Found};
+use crate::engine::pack::Rewrite;
 use crate::engine::{ByteStream, Engine, EngineError, channel, pack};
 use crate::image::unpack::{self, Merge, UnpackError};
 use crate::spec::ContainerRef;
@@ -43,7 +44,7 @@ impl Engine {
         path: &str,
     ) -> Result<PathStat, EngineError> {
         let container = self.find_container(container)?;
-        Ok(self.find_path(&container, path).await?.stat)
+        Ok(self.find_path(&container, path).await?.0.stat)
     }
 
     /// A path of the container as tar, entries under its base name.
@@ -53,11 +54,16 @@ impl Engine {
         path: &str,
     ) -> Result<(PathStat, ByteStream), EngineError> {
         let container = self.find_container(container)?;
-        let found = self.find_path(&container, path).await?;
+        let (found, mapped_root) = self.find_path(&container, path).await?;
         let stat = found.stat.clone();
         self.container_event(&container, "archive-path", &[]);
         let stream = channel::written(move |writer| {
-            pack::pack_object((&found.parent, &found.name), &found.archive_name, writer)
+            let rewrite = Rewrite {
+                mapped_root,
+                ..Rewrite::default()
+            };
+            let object = (&found.parent, &*found.name);
+            pack::pack_object(object, &found.archive_name, rewrite, writer)
         });
         Ok((stat, stream))
     }
@@ -66,7 +72,7 @@ impl Engine {
         &self,
         container: &std::sync::Arc<Container>,
         path: &str,
-    ) -> Result<Found, EngineError> {
+    ) -> Result<(Found, Option<(u32, u32)>), EngineError> {
         let (engine, of, wanted) = (
             self.clone(),
             std::sync::Arc::clone(container),
@@ -74,7 +80,8 @@ impl Engine {
         );
         let found = blocking(move || {
             let place = engine.place(&of, Path::new(&format!("/{wanted}")))?;
-            lookup::find(&place.root, &place.path, &wanted)
+            let found = lookup::find(&place.root, &place.path, &wanted)?;
+            Ok((found, place.mapped_root))
         });
         found
             .await
@@ -102,14 +109,16 @@ impl Engine {
             } else {
                 below
             };
-            Ok((place.root.open_in_root(&below)?, place.read_only))
+            let directory = place.root.open_in_root(&below)?;
+            Ok((directory, place.read_only, place.mapped_root))
         });
-        let (directory, read_only) = opened.await.map_err(|error| match error.kind() {
-            io::ErrorKind::NotADirectory => {
-                EngineError::InvalidParameter("extraction point is not a directory".to_owned())
-            }
-            _ => not_found(&error, &container, &request.path),
-        })?;
+        let (directory, read_only, mapped_root) =
+            opened.await.map_err(|error| match error.kind() {
+                io::ErrorKind::NotADirectory => {
+                    EngineError::InvalidParameter("extraction point is not a directory".to_owned())
+                }
+                _ => not_found(&error, &container, &request.path),
+            })?;
         if read_only {
             return Err(EngineError::Forbidden(
                 "container rootfs or volume is marked read-only".to_owned(),
@@ -122,6 +131,7 @@ impl Engine {
             } else {
                 None
             },
+            mapped_root,
         };
         self.unpack_into(directory, merge, body).await?;
         self.container_event(&container, "extract-to-dir", &[]);

@@ -12,9 +12,8 @@ use crate::push_busybox;
 fn remapped(host: &Host) -> Agent<'_> {
     let options = AgentOptions {
         arguments: vec!["--userns-remap".to_owned(), "default".to_owned()],
-        subordinate_ids: Some("dockremap:300000:65536\n".to_owned()),
     };
-    Agent::start_with(host, options)
+    Agent::start_with_ids(host, options, Some("dockremap:300000:65536\n"))
 }
 
 #[test]

@@ -14,8 +14,6 @@ use crate::{CommandExt as _, Host, SHORT, Terminal, eventually, hythe_binary};
 #[derive(Debug, Default, Clone)]
 pub struct AgentOptions {
     pub arguments: Vec<String>,
-    /// What the agent finds in `/etc/subuid` and `/etc/subgid`.
-    pub subordinate_ids: Option<String>,
 }
 
 /// Runs the agent, perhaps with other subordinate ids than this machine's.
@@ -35,6 +33,8 @@ pub struct Agent<'host> {
     host: &'host Host,
     directory: TempDir,
     options: AgentOptions,
+    /// What it finds in `/etc/subuid` and `/etc/subgid`, if not what this machine has.
+    ids: Option<String>,
     process: Option<Child>,
 }
 
@@ -44,11 +44,17 @@ impl<'host> Agent<'host> {
     }
 
     pub fn start_with(host: &'host Host, options: AgentOptions) -> Self {
+        Self::start_with_ids(host, options, None)
+    }
+
+    /// `ids` are the subordinate ids that the machine has for the agent.
+    pub fn start_with_ids(host: &'host Host, options: AgentOptions, ids: Option<&str>) -> Self {
         let directory = TempDir::with_prefix("hythe-agent-").expect("a temporary directory");
         let mut agent = Self {
             host,
             directory,
             options,
+            ids: ids.map(str::to_owned),
             process: None,
         };
         agent.restart();
@@ -178,7 +184,7 @@ impl<'host> Agent<'host> {
 
     /// The file with subordinate ids, or nothing.
     fn subordinate_ids(&self) -> PathBuf {
-        let Some(text) = &self.options.subordinate_ids else {
+        let Some(text) = &self.ids else {
             return PathBuf::new();
         };
         let path = self.directory.path().join("subordinate-ids");

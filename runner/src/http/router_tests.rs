@@ -239,6 +239,7 @@ async fn open_engine(directory: &std::path::Path) -> Engine {
         ulimits: Vec::new(),
         cgroup_parent: String::new(),
         init: false,
+        userns_remap: None,
         labels: Vec::new(),
         debug: false,
     };

@@ -91,7 +91,8 @@ pub struct PlatformRecord {
     pub size_bytes: u64,
 }
 
-/// Tags with their manifests; `$1` is the repository's id.
+/// Tags with their manifests, which they always have: LEFT JOIN says which comes
+/// first. `$1` is the repository's id.
 macro_rules! tag {
     ($rest:literal) => {
         concat!(
@@ -99,7 +100,7 @@ macro_rules! tag {
                COALESCE(f.platform, '') AS platform, COALESCE(f.content_bytes, 0) AS content_bytes,
                f.last_pulled_at
              FROM tags t
-             JOIN manifests m ON m.repository_id = t.repository_id AND m.digest = t.digest
+             LEFT JOIN manifests m ON m.repository_id = t.repository_id AND m.digest = t.digest
              LEFT JOIN manifest_facts f
                ON f.repository_id = t.repository_id AND f.digest = t.digest
              WHERE t.repository_id = $1 AND ",
@@ -115,7 +116,8 @@ macro_rules! repository {
             "SELECT r.name, r.star_count, r.official, r.automated, r.created_at, r.used_bytes,
                CASE r.description WHEN '' THEN r.image_description ELSE r.description END AS said,
                (SELECT COUNT(*) FROM tags t WHERE t.repository_id = r.id) AS n_tags,
-               (SELECT MAX(t.updated_at) FROM tags t WHERE t.repository_id = r.id) AS pushed_at,
+               (SELECT MAX(t.updated_at) FROM tags t
+                WHERE t.repository_id + 0 = r.id) AS pushed_at,
                (SELECT MAX(f.last_pulled_at) FROM manifest_facts f
                 WHERE f.repository_id = r.id) AS last_pulled_at
              FROM repositories r
@@ -124,6 +126,12 @@ macro_rules! repository {
         )
     };
 }
+
+/// Tags after one, in byte order.
+pub(super) const TAGS: &str = tag!("t.name > $2 ORDER BY t.name LIMIT $3");
+
+/// Repositories after one, in byte order.
+pub(super) const REPOSITORIES: &str = repository!("r.name > $1 ORDER BY r.name LIMIT $2");
 
 impl Database {
     /// What is known of one repository.
@@ -144,7 +152,7 @@ impl Database {
         last: &str,
         limit: u32,
     ) -> Result<Vec<RepositoryRecord>, DbError> {
-        let rows = sqlx::query(repository!("r.name > $1 ORDER BY r.name LIMIT $2"))
+        let rows = sqlx::query(REPOSITORIES)
             .bind(last)
             .bind(i64::from(limit))
             .fetch_all(&self.readers)
@@ -163,7 +171,7 @@ impl Database {
         let Some(id) = repositories::find(&mut connection, repository).await? else {
             return Ok(Vec::new());
         };
-        let rows = sqlx::query(tag!("t.name > $2 ORDER BY t.name LIMIT $3"))
+        let rows = sqlx::query(TAGS)
             .bind(id)
             .bind(last)
             .bind(i64::from(limit))

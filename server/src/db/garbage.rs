@@ -38,7 +38,7 @@ macro_rules! unreachable_manifests {
                  SELECT digest FROM tags WHERE repository_id = $1
                  UNION
                  SELECT previous FROM tag_history
-                 WHERE repository_id = $1 AND moved_at >= $3 AND previous IS NOT NULL
+                 WHERE repository_id + 0 = $1 AND moved_at >= $3 AND previous IS NOT NULL
                  UNION
                  SELECT digest FROM manifests WHERE repository_id = $1 AND pushed_at >= $2
                  UNION

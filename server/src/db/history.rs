@@ -52,6 +52,16 @@ impl Reason {
     }
 }
 
+/// Moves of a tag before one, newest first.
+pub(super) const MOVES: &str =
+    "SELECT h.id, h.digest, h.previous, h.reason, h.moved_by, h.moved_at,
+       CASE WHEN EXISTS (SELECT 1 FROM manifests m
+           WHERE m.repository_id = h.repository_id AND m.digest = h.previous)
+         THEN 1 ELSE 0 END AS restorable
+     FROM tag_history h
+     WHERE h.repository_id = (SELECT id FROM repositories WHERE name = $1)
+       AND h.tag = $2 AND h.id < $3 ORDER BY h.id DESC LIMIT $4";
+
 impl Database {
     /// Up to `limit` moves of a tag before the move `before`, newest first.
     pub(crate) async fn tag_history(
@@ -60,20 +70,13 @@ impl Database {
         tag: &Tag,
         (before, limit): (i64, u32),
     ) -> Result<Vec<MoveRecord>, DbError> {
-        let rows = sqlx::query(
-            "SELECT h.id, h.digest, h.previous, h.reason, h.moved_by, h.moved_at,
-               CASE WHEN EXISTS (SELECT 1 FROM manifests m
-                   WHERE m.repository_id = h.repository_id AND m.digest = h.previous)
-                 THEN 1 ELSE 0 END AS restorable
-             FROM tag_history h JOIN repositories r ON r.id = h.repository_id
-             WHERE r.name = $1 AND h.tag = $2 AND h.id < $3 ORDER BY h.id DESC LIMIT $4",
-        )
-        .bind(repository.as_str())
-        .bind(tag.as_str())
-        .bind(before)
-        .bind(i64::from(limit))
-        .fetch_all(&self.readers)
-        .await?;
+        let rows = sqlx::query(MOVES)
+            .bind(repository.as_str())
+            .bind(tag.as_str())
+            .bind(before)
+            .bind(i64::from(limit))
+            .fetch_all(&self.readers)
+            .await?;
         rows.iter().map(one_move).collect()
     }
 

@@ -51,6 +51,12 @@ pub(crate) struct ReferrerRecord {
     pub(crate) annotations: Option<String>,
 }
 
+/// What a tag names.
+pub(super) const BY_TAG: &str = "SELECT m.digest, m.media_type, m.content FROM repositories r
+         JOIN tags t ON t.repository_id = r.id
+         JOIN manifests m ON m.repository_id = r.id AND m.digest = t.digest
+         WHERE r.name = $1 AND t.name = $2";
+
 impl Database {
     /// The manifest that a tag or digest names (end-3).
     #[tracing::instrument(target = "hythe_trace", name = "db.find_manifest", skip_all)]
@@ -89,14 +95,9 @@ impl Database {
             )
             .bind(repository.as_str())
             .bind(digest.to_string()),
-            Reference::Tag(tag) => sqlx::query(
-                "SELECT m.digest, m.media_type, m.content FROM repositories r
-                 JOIN tags t ON t.repository_id = r.id
-                 JOIN manifests m ON m.repository_id = r.id AND m.digest = t.digest
-                 WHERE r.name = $1 AND t.name = $2",
-            )
-            .bind(repository.as_str())
-            .bind(tag.as_str()),
+            Reference::Tag(tag) => sqlx::query(BY_TAG)
+                .bind(repository.as_str())
+                .bind(tag.as_str()),
         };
         let row = query.fetch_optional(&self.readers).await?;
         row.map(|row| {

@@ -17,6 +17,8 @@ mod garbage;
 mod history;
 mod holders;
 mod manifests;
+#[cfg(test)]
+mod plans;
 mod policies;
 mod quotas;
 mod recent;

@@ -7,6 +7,11 @@ use sqlx::Row as _;
 use super::terms::Terms;
 use super::{Database, DbError, Kind, history, now_ms, parsed, retrying, uploads};
 
+/// Repositories with a manifest after one, in byte order.
+pub(super) const LIST: &str = "SELECT name FROM repositories r WHERE name > $1
+       AND EXISTS (SELECT 1 FROM manifests m WHERE m.repository_id = r.id)
+     ORDER BY name LIMIT $2";
+
 impl Database {
     /// Whether anything was ever pushed to this name.
     pub(crate) async fn repository_exists(&self, name: &RepositoryName) -> Result<bool, DbError> {
@@ -24,15 +29,11 @@ impl Database {
         last: &str,
         limit: u32,
     ) -> Result<Vec<RepositoryName>, DbError> {
-        let rows = sqlx::query(
-            "SELECT name FROM repositories r WHERE name > $1
-               AND EXISTS (SELECT 1 FROM manifests m WHERE m.repository_id = r.id)
-             ORDER BY name LIMIT $2",
-        )
-        .bind(last)
-        .bind(i64::from(limit))
-        .fetch_all(&self.readers)
-        .await?;
+        let rows = sqlx::query(LIST)
+            .bind(last)
+            .bind(i64::from(limit))
+            .fetch_all(&self.readers)
+            .await?;
         rows.iter().map(|row| parsed(row, "name")).collect()
     }
 }

@@ -66,6 +66,14 @@ const ON_POSTGRES: &str = search!(
      WHERE name || description @@ $8::text::tsquery"
 );
 
+/// By what a repository is indexed, and by what it should be.
+pub(super) const NEWEST: &str = "SELECT described_by, words_version,
+       COALESCE(
+         (SELECT t.digest FROM tags t WHERE t.repository_id = $1 AND t.name = 'latest'),
+         (SELECT t.digest FROM tags t WHERE t.repository_id + 0 = $1
+          ORDER BY t.updated_at DESC LIMIT 1), '') AS newest
+     FROM repositories WHERE id = $1";
+
 impl Database {
     /// Up to `limit` repositories after the first `offset` that a term finds:
     /// the one of that very name, those whose name begins so, the rest; of
@@ -148,17 +156,10 @@ pub(super) async fn refresh(
     connection: &mut AnyConnection,
     repository_id: i64,
 ) -> Result<(), DbError> {
-    let row = sqlx::query(
-        "SELECT described_by, words_version,
-           COALESCE(
-             (SELECT t.digest FROM tags t WHERE t.repository_id = $1 AND t.name = 'latest'),
-             (SELECT t.digest FROM tags t WHERE t.repository_id = $1
-              ORDER BY t.updated_at DESC LIMIT 1), '') AS newest
-         FROM repositories WHERE id = $1",
-    )
-    .bind(repository_id)
-    .fetch_optional(&mut *connection)
-    .await?;
+    let row = sqlx::query(NEWEST)
+        .bind(repository_id)
+        .fetch_optional(&mut *connection)
+        .await?;
     let Some(row) = row else {
         return Ok(());
     };

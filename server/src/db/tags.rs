@@ -17,6 +17,12 @@ pub(crate) struct TagAge {
     pub(crate) last_pulled_at: Option<i64>,
 }
 
+/// Tags after one, in byte order. Not a join: PostgreSQL would take it for one of
+/// several repositories, and sort what is in order already.
+pub(super) const LIST: &str = "SELECT t.name FROM tags t
+     WHERE t.repository_id = (SELECT id FROM repositories WHERE name = $1) AND t.name > $2
+     ORDER BY t.name LIMIT $3";
+
 impl Database {
     /// Up to `limit` tags after `last`, in byte order (end-8).
     pub(crate) async fn list_tags(
@@ -25,15 +31,12 @@ impl Database {
         last: &str,
         limit: u32,
     ) -> Result<Vec<Tag>, DbError> {
-        let rows = sqlx::query(
-            "SELECT t.name FROM repositories r JOIN tags t ON t.repository_id = r.id
-             WHERE r.name = $1 AND t.name > $2 ORDER BY t.name LIMIT $3",
-        )
-        .bind(repository.as_str())
-        .bind(last)
-        .bind(i64::from(limit))
-        .fetch_all(&self.readers)
-        .await?;
+        let rows = sqlx::query(LIST)
+            .bind(repository.as_str())
+            .bind(last)
+            .bind(i64::from(limit))
+            .fetch_all(&self.readers)
+            .await?;
         rows.iter().map(|row| parsed(row, "name")).collect()
     }
 

@@ -60,6 +60,7 @@ impl FactsRoute {
             Self::ChangeRepository(name) => Need::OneOf(name, ADMIN),
             Self::DeleteRepository(name) => Need::OneOf(name, DELETE),
             Self::ListPolicies | Self::SetPolicy(_) => Need::Administration,
+            Self::OpenApi => Need::Nothing,
         }
     }
 }

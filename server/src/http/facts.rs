@@ -23,6 +23,9 @@ use crate::registry::{AsItWas, RegistryError, RepositoryChange};
 
 const JSON: &str = "application/json";
 
+/// What all of `/api/v1` is, for people and generators of clients.
+const OPEN_API: &str = include_str!("openapi.json");
+
 /// A body of this API is never larger.
 const BODY_BYTES: u64 = 64 << 10;
 
@@ -73,6 +76,11 @@ pub(super) async fn serve(
         FactsRoute::TagHistory(name, tag) => tag_history(api, (&name, &tag), &request).await,
         FactsRoute::RestoreTag(name, tag) => restore_tag(api, (&name, &tag), caller, body).await,
         FactsRoute::ListPolicies => list_policies(api).await,
+        FactsRoute::OpenApi => Ok(answer(
+            StatusCode::OK,
+            [(header::CONTENT_TYPE, JSON.to_owned())],
+            Body::from(OPEN_API),
+        )),
         FactsRoute::SetPolicy(kind) => {
             let content = read_bytes(api, body).await?;
             let set = api.registry.set_policy(kind, &content, by(caller));
@@ -275,4 +283,36 @@ fn listing(request: &Parts, page: &Value, last: Option<String>, n: Option<u32>) 
         }
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::Value;
+
+    use super::super::route::tests::ROUTES;
+
+    /// Every route of `/api/v1` is in the document, and nothing else.
+    #[test]
+    fn the_document_has_every_route() {
+        let document: Value = serde_json::from_str(super::OPEN_API).unwrap();
+        let mut described = BTreeMap::new();
+        for (path, operations) in document["paths"].as_object().unwrap() {
+            assert!(path.starts_with("/api/v1/"), "{path}");
+            for (method, operation) in operations.as_object().unwrap() {
+                let name = operation["operationId"].as_str().unwrap();
+                let n_parts = path.split('/').count();
+                described.insert(name.to_owned(), (method.to_uppercase(), n_parts));
+            }
+        }
+        let mut routed = BTreeMap::new();
+        let api = |row: &&(&str, &str, &str, &str)| row.1.starts_with("/api/v1/");
+        for (method, path, name, repository) in ROUTES.iter().filter(api) {
+            // A name is one part of a path there.
+            let n_parts = path.split('/').count() - repository.matches('/').count();
+            routed.insert((*name).to_owned(), ((*method).to_owned(), n_parts));
+        }
+        assert_eq!(described, routed);
+    }
 }

@@ -26,12 +26,14 @@ pub(crate) enum FactsRoute {
     RestoreTag(RepositoryName, Tag),
     ListPolicies,
     SetPolicy(PolicyKind),
+    /// All of `/api/v1`, as a document.
+    OpenApi,
 }
 
 impl FactsRoute {
     /// Every name that [`FactsRoute::name`] gives.
     #[cfg(test)]
-    pub(in crate::http) const NAMES: [&'static str; 12] = [
+    pub(in crate::http) const NAMES: [&'static str; 13] = [
         "api_list_repositories",
         "api_describe_repository",
         "api_change_repository",
@@ -44,6 +46,7 @@ impl FactsRoute {
         "api_restore_tag",
         "api_list_policies",
         "api_set_policy",
+        "api_open_api",
     ];
 
     /// The path that it is asked for by, right for every name.
@@ -64,6 +67,7 @@ impl FactsRoute {
             Self::RestoreTag(name, tag) => format!("{}/tags/{tag}/restore", of(name)),
             Self::ListPolicies => "/api/v1/policies".to_owned(),
             Self::SetPolicy(kind) => format!("/api/v1/policies/{}", kind.as_str()),
+            Self::OpenApi => "/api/v1/openapi.json".to_owned(),
         }
     }
 
@@ -75,6 +79,7 @@ impl FactsRoute {
                 only(method, &Method::GET, "GET").map(|()| Self::ListRepositories)
             }
             ["repositories", rest @ ..] => of_repositories(method, rest),
+            ["openapi.json"] => only(method, &Method::GET, "GET").map(|()| Self::OpenApi),
             ["policies"] => only(method, &Method::GET, "GET").map(|()| Self::ListPolicies),
             ["policies", kind] => {
                 only(method, &Method::PUT, "PUT")?;
@@ -101,6 +106,7 @@ impl FactsRoute {
             Self::RestoreTag(..) => "api_restore_tag",
             Self::ListPolicies => "api_list_policies",
             Self::SetPolicy(..) => "api_set_policy",
+            Self::OpenApi => "api_open_api",
         }
     }
 }

@@ -105,7 +105,7 @@ impl Route {
         }
         if let Some(rest) = path.strip_prefix("/api/v1/") {
             return match rest.split('/').next() {
-                Some("repositories" | "policies") => {
+                Some("repositories" | "policies" | "openapi.json") => {
                     FactsRoute::parse(method, rest).map(Self::Facts)
                 }
                 _ => api_v1::Endpoint::parse(method, rest).map(Self::Api),
@@ -317,7 +317,7 @@ pub(super) mod tests {
     }
 
     /// Method, path, the route's name, the repository's name in it.
-    pub(in crate::http) const ROUTES: [(&str, &str, &str, &str); 54] = [
+    pub(in crate::http) const ROUTES: [(&str, &str, &str, &str); 55] = [
         ("GET", "/v2/", "ping", ""),
         ("GET", "/v2", "ping", ""),
         ("HEAD", "/v2/", "ping", ""),
@@ -374,6 +374,7 @@ pub(super) mod tests {
             "a",
         ),
         ("GET", "/api/v1/policies", "api_list_policies", ""),
+        ("GET", "/api/v1/openapi.json", "api_open_api", ""),
         ("PUT", "/api/v1/policies/quotas", "api_set_policy", ""),
         ("GET", "/healthz", "health", ""),
         ("GET", "/readyz", "ready", ""),

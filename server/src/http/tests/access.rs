@@ -47,7 +47,7 @@ const TABLE: [(&str, &str); 24] = [
 ];
 
 /// The same of `/api/v1`.
-const API_TABLE: [(&str, &str); 13] = [
+const API_TABLE: [(&str, &str); 14] = [
     ("api_who_am_i", "11yyyyy"),
     ("api_list_repositories", "11yyyyy"),
     ("api_describe_repository", "113y33y"),
@@ -61,6 +61,7 @@ const API_TABLE: [(&str, &str); 13] = [
     ("api_restore_tag", "1133y3y"),
     ("api_list_policies", "113333y"),
     ("api_set_policy", "113333y"),
+    ("api_open_api", "yyyyyyy"),
 ];
 
 const PASSWORD: &str = "a long password";

@@ -490,6 +490,8 @@ async fn what_is_no_rule_is_refused(app: &TestApp) {
             .await
             .is_error(StatusCode::BAD_REQUEST, "UNSUPPORTED");
     }
+    let document = app.get("/api/v1/openapi.json").await.json();
+    assert_eq!(document["openapi"], "3.1.0");
     let all = app.get("/api/v1/policies").await.json();
     assert_eq!(all["set"]["quotas"], json!([]));
     assert_eq!(all["configured"]["retention"], json!([]));

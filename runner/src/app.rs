@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::config::AgentConfig;
 use crate::engine::{Engine, EngineSettings, OpenError, RegistrySettings};
 use crate::http::{self, ListenError};
+use crate::image::Neighbour;
 
 /// Size of `/dev/shm` unless something else is said.
 const DEFAULT_SHM_BYTES: u64 = 64 << 20;
@@ -28,9 +29,11 @@ pub enum RunError {
 
 /// Runs the agent until `shutdown` resolves; containers go on running.
 ///
-/// `ready` is called once, when the first request can be answered.
+/// `ready` is called once, when the first request can be answered. Layers of a `neighbour`, a
+/// registry in the same process, are linked instead of copied.
 pub async fn run(
     config: AgentConfig,
+    neighbour: Option<Neighbour>,
     ready: impl FnOnce(Ready) + Send,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), RunError> {
@@ -41,7 +44,7 @@ pub async fn run(
     };
     let listener = http::listen(&config.api.socket, config.api.group.as_deref())?;
     let socket = config.api.socket.clone();
-    let engine = Engine::open(settings(config)).await?;
+    let engine = Engine::open(settings(config, neighbour)).await?;
     ready(Ready {
         socket: socket.clone(),
         tcp: tls.as_ref().map(http::TlsListener::address),
@@ -56,12 +59,13 @@ pub async fn run(
 }
 
 /// The engine's part of the settings.
-fn settings(config: AgentConfig) -> EngineSettings {
+fn settings(config: AgentConfig, neighbour: Option<Neighbour>) -> EngineSettings {
     let containers = config.containers;
     EngineSettings {
         data_root: config.data_root,
         exec_root: config.exec_root,
         network: config.network,
+        neighbour,
         registry: RegistrySettings {
             default_registry: config.registry.default_registry,
             mirrors: config.registry.mirrors,

@@ -27,4 +27,5 @@ pub mod sys;
 
 pub use app::{Ready, RunError, run};
 pub use config::AgentConfig;
+pub use image::Neighbour;
 pub use launch::{runtime, shim_main};

@@ -3,6 +3,9 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use hythe_oci::{Digest, RepositoryName};
 
 use crate::auth::Auth;
 use crate::blob_store::{BlobStore, Ownership, StoreError};
@@ -69,6 +72,11 @@ impl Server {
         self.local_addr
     }
 
+    /// Where an agent in the same process finds the files of blobs.
+    pub fn blob_files(&self) -> BlobFiles {
+        BlobFiles(self.registry.clone())
+    }
+
     /// Serves until `shutdown` completes, then lets requests under way finish
     /// within the configured grace.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
@@ -80,6 +88,19 @@ impl Server {
         }
         tracing::info!("the registry has stopped");
         Ok(())
+    }
+}
+
+/// Blobs as files of this machine. Asks nobody's leave: callers have had a blob's HEAD answered.
+#[derive(Clone, Debug)]
+pub struct BlobFiles(Registry);
+
+impl BlobFiles {
+    /// The file that is the blob, never to be written to. `None` when the repository does not show
+    /// it, or it is no single file here.
+    pub async fn find(&self, repository: &RepositoryName, digest: &Digest) -> Option<PathBuf> {
+        let blob = self.0.get_blob(repository, digest).await.ok()?;
+        blob.file()
     }
 }
 

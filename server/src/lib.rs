@@ -32,7 +32,7 @@ mod registry;
 #[cfg(test)]
 mod testing;
 
-pub use app::{ServeError, Server};
+pub use app::{BlobFiles, ServeError, Server};
 pub use auth::{
     AccountError, AccountView, Accounts, Action, Actions, ActionsError, AuditEntry, Effect,
     GrantView, GroupView, IdentityView, Imported, Limit, LimitError, NewToken, PatternError,

@@ -1,5 +1,6 @@
 //! Our own command line on the same API, and `hythe up`, which is both roles in one.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::process::Stdio;
 
 use hythe_tests::{Agent, CommandExt as _, Host, SHORT, Server, eventually, hythe_binary};
@@ -112,6 +113,17 @@ fn up_starts_both_and_stops_both() {
         .ok();
     let run = docker(&["run", "--rm", "127.0.0.1:5000/busybox:1", "echo", "ashore"]).ok();
     assert_eq!(run.text(), "ashore");
+    // The layer was not copied: it is the registry's own file.
+    let layer = hythe_tests::busybox().layer_digests().remove(0);
+    let blobs = directory.path().join("data/images/blobs");
+    let blob = blobs.join(layer.replace(':', "/"));
+    let bytes = std::fs::read(&blob).expect("the layer's blob");
+    assert_eq!(hythe_tests::sha256_digest(&bytes), layer);
+    assert_eq!(blob.metadata().expect("its metadata").nlink(), 2);
+    // It outlives the registry's name for it, and goes with the image.
+    docker(&["rmi", "127.0.0.1:5000/busybox:1"]).ok();
+    assert!(!blob.exists());
+    docker(&["pull", "-q", "127.0.0.1:5000/busybox:1"]).ok();
 
     let pid = Pid::from_raw(i32::try_from(process.id()).expect("a process id"));
     kill(pid, Signal::SIGTERM).expect("it runs");

@@ -196,7 +196,7 @@ pub(crate) fn run(arguments: AgentArguments) -> Outcome {
         let announce = |ready: hythe_runner::Ready| {
             tracing::info!(socket = %ready.socket.display(), tcp = ?ready.tcp, "agent ready");
         };
-        hythe_runner::run(config, announce, shutdown.cancelled_owned())
+        hythe_runner::run(config, None, announce, shutdown.cancelled_owned())
             .await
             .context("the agent ended")
     })

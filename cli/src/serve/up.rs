@@ -5,9 +5,11 @@
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
+use hythe_runner::Neighbour;
 use hythe_runner::config::{AgentConfig, Said};
 use hythe_server::config::{Config, Sources};
 
@@ -89,6 +91,14 @@ async fn serve_both(server: Config, agent: AgentConfig) -> anyhow::Result<()> {
         .await
         .context("the registry cannot start")?;
     let registry = server.local_addr();
+    let files = server.blob_files();
+    let neighbour = Neighbour {
+        address: registry,
+        find: Arc::new(move |repository, digest| {
+            let files = files.clone();
+            Box::pin(async move { files.find(&repository, &digest).await })
+        }),
+    };
     let announce = move |ready: hythe_runner::Ready| {
         // Whoever started us may wait for this line; it is the only one on standard output.
         let mut stdout = std::io::stdout().lock();
@@ -108,7 +118,8 @@ async fn serve_both(server: Config, agent: AgentConfig) -> anyhow::Result<()> {
         ended.context("the registry ended")
     };
     let agent_ended = async {
-        let ended = hythe_runner::run(agent, announce, shutdown.clone().cancelled_owned()).await;
+        let stop = shutdown.clone().cancelled_owned();
+        let ended = hythe_runner::run(agent, Some(neighbour), announce, stop).await;
         shutdown.cancel();
         ended.context("the agent ended")
     };

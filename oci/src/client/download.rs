@@ -65,6 +65,17 @@ impl RemoteRepository {
         })
     }
 
+    /// Whether the host itself lets us read the blob (end-2), without reading it.
+    pub async fn may_read_blob(&self, descriptor: &Descriptor) -> Result<bool, ClientError> {
+        let path = format!("blobs/{}", descriptor.digest);
+        let ask = Ask::new(Method::HEAD, path, Access::Pull);
+        match self.ask(&ask, &self.blob_words(descriptor)).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Downloads the whole blob into `writer`, or what is missing of it: `hasher` has seen the
     /// first `offset` bytes. `progress` hears how far it is.
     ///

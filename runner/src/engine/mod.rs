@@ -67,7 +67,7 @@ use std::sync::Arc;
 
 use hythe_oci::client::Client;
 
-use crate::image::ImageStore;
+use crate::image::{ImageStore, Neighbour};
 use crate::launch::Launcher;
 use crate::network::{NetworkSpec, Networks};
 use crate::spec::{LogConfig, Ulimit};
@@ -87,6 +87,8 @@ pub struct EngineSettings {
     pub exec_root: PathBuf,
     pub network: NetworkSettings,
     pub registry: RegistrySettings,
+    /// A registry in this process.
+    pub neighbour: Option<Neighbour>,
     /// Name servers of containers that name none; empty means the host's.
     pub dns: Vec<IpAddr>,
     pub dns_search: Vec<String>,

@@ -223,6 +223,7 @@ async fn open_engine(directory: &std::path::Path) -> Engine {
         data_root: directory.join("data"),
         exec_root: directory.join("exec"),
         network: NetworkSettings::new("hytest"),
+        neighbour: None,
         registry: RegistrySettings {
             default_registry: "docker.io".to_owned(),
             mirrors: Vec::new(),

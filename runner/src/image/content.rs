@@ -83,21 +83,32 @@ impl ContentStore {
             file.set_len(0)?;
         }
         let mut hasher = DigestHasher::new(digest.algorithm());
-        let mut offset_bytes = 0;
-        let mut buffer = vec![0; BUFFER_BYTES];
-        loop {
-            let n_bytes = file.read(&mut buffer)?;
-            if n_bytes == 0 {
-                break;
-            }
-            hasher.update(&buffer[..n_bytes]);
-            offset_bytes += n_bytes as u64;
-        }
+        let offset_bytes = hash_rest(&mut file, &mut hasher)?;
         Ok(Ingest {
             file,
             hasher,
             offset_bytes,
         })
+    }
+
+    /// Makes another's file a blob of ours, without a copy; false when it cannot be linked, or is
+    /// not what `digest` names. Neither of the two ever writes to it. Blocking.
+    pub(super) fn link(&self, file: &Path, digest: &Digest, size_bytes: u64) -> io::Result<bool> {
+        let linked = self.layout.new_ingest();
+        if fs::hard_link(file, &linked).is_err() {
+            // On another file system, or gone by now.
+            return Ok(false);
+        }
+        let is_right = File::open(&linked).and_then(|mut file| {
+            let mut hasher = DigestHasher::new(digest.algorithm());
+            let n_bytes = hash_rest(&mut file, &mut hasher)?;
+            Ok(n_bytes == size_bytes && hasher.finish() == *digest)
+        });
+        match is_right {
+            Ok(true) => fs::rename(&linked, self.layout.blob(digest)).map(|()| true),
+            Ok(false) => fs::remove_file(&linked).map(|()| false),
+            Err(error) => fs::remove_file(&linked).and(Err(error)),
+        }
     }
 
     /// Gives a blob its name; the caller has checked that `ingest` holds what `digest` names.
@@ -135,6 +146,20 @@ pub(super) struct Ingest {
     pub(super) file: File,
     pub(super) hasher: DigestHasher,
     pub(super) offset_bytes: u64,
+}
+
+/// Hashes a file from where it stands to its end; returns how many bytes that were.
+fn hash_rest(file: &mut File, hasher: &mut DigestHasher) -> io::Result<u64> {
+    let mut n_all = 0;
+    let mut buffer = vec![0; BUFFER_BYTES];
+    loop {
+        let n_bytes = file.read(&mut buffer)?;
+        if n_bytes == 0 {
+            return Ok(n_all);
+        }
+        hasher.update(&buffer[..n_bytes]);
+        n_all += n_bytes as u64;
+    }
 }
 
 /// Opens a file for the caller alone. Whoever held it before may have renamed it into a blob, which

@@ -108,12 +108,19 @@ impl Inner {
             }
         }
         for path in entries(&self.layout.ingests())? {
-            if is_old(&path) {
+            if is_old(&path) || !can_go_on(&path) {
                 std::fs::remove_file(&path).map_err(super::layout::disk("clear", &path))?;
             }
         }
         Ok(())
     }
+}
+
+/// Whether it is a download, and not a document or a link on its way, which nobody goes on with.
+fn can_go_on(ingest: &std::path::Path) -> bool {
+    let name = ingest.file_name().and_then(|name| name.to_str());
+    let digest = name.map(|name| name.replacen('-', ":", 1).parse::<Digest>());
+    digest.is_some_and(|digest| digest.is_ok())
 }
 
 /// How long an interrupted download is worth going on from.

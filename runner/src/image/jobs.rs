@@ -208,6 +208,9 @@ impl Inner {
             let slot = downloads.acquire().await;
             slot.map_err(|_| LayerError::Cancelled)?
         };
+        if self.take_from_neighbour(repository, descriptor).await? {
+            return Ok(());
+        }
         let (digest, size_bytes) = (descriptor.digest.clone(), descriptor.size);
         let inner = Arc::clone(self);
         let ingest = tokio::task::spawn_blocking(move || inner.content.ingest(&digest, size_bytes))

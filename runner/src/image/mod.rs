@@ -9,6 +9,7 @@
 //! | `catalog` | which names and images exist; `config` reads what an image says of itself |
 //! | `jobs` | one layer downloaded and unpacked, shared by concurrent pulls |
 //! | `pull`, `push` | between a registry and this machine |
+//! | `neighbour` | a registry in the same process, whose files are linked |
 //! | `view`, `remove` | looking at images, naming them, removing them |
 //! | `snapshots` | the writable directories of containers |
 //! | `save`, `load` | archives of docker and OCI layouts |
@@ -33,6 +34,7 @@ mod jobs;
 mod layers;
 mod layout;
 mod load;
+mod neighbour;
 pub mod pack;
 mod progress;
 mod pull;
@@ -65,6 +67,7 @@ pub use config::{BuildStep, ImageConfig};
 pub use error::{ImageError, LayerError};
 pub use gc::Collected;
 pub use load::Loaded;
+pub use neighbour::{FindFile, Neighbour};
 pub use progress::{LayerProgress, Progress, ProgressSender};
 pub use pull::{PullRequest, Pulled};
 pub use push::Pushed;
@@ -85,6 +88,8 @@ pub struct ImageOptions {
     pub limits: unpack::Limits,
     /// The registry that a name without a host means.
     pub default_registry: String,
+    /// A registry in this process.
+    pub neighbour: Option<Neighbour>,
 }
 
 /// Images, layers and snapshots of one agent. Cheap to clone.

@@ -193,6 +193,14 @@ impl BlobStore {
             .boxed()
     }
 
+    /// The file that a segment is; `None` where it is none of this machine.
+    pub(crate) fn file_of(&self, key: &str) -> Option<std::path::PathBuf> {
+        match &self.writes {
+            Writes::Disk(root) => Some(root.join(key)),
+            Writes::Objects(_) => None,
+        }
+    }
+
     /// How large a segment is; `None` when it is not there.
     pub(crate) async fn size_of(&self, key: &str) -> Result<Option<u64>, StoreError> {
         match self.objects.head(&Path::from(key)).await {

@@ -130,6 +130,14 @@ impl Blob {
         Ok(first.chain(rest.try_flatten()).boxed())
     }
 
+    /// The file that holds the whole blob and nothing else; `None` when there is no such thing.
+    pub(crate) fn file(&self) -> Option<std::path::PathBuf> {
+        match self.segments.as_slice() {
+            [only] => self.store.file_of(&only.object_key),
+            _ => None,
+        }
+    }
+
     /// An address at which the whole blob can be fetched from the store itself;
     /// `None` when there is no such thing.
     pub(crate) async fn presigned(

@@ -233,6 +233,7 @@ fn image_options(settings: &EngineSettings, paths: &Paths) -> ImageOptions {
             ..Limits::default()
         },
         default_registry: settings.registry.default_registry.clone(),
+        neighbour: settings.neighbour.clone(),
     }
 }
 

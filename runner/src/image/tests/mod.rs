@@ -30,6 +30,7 @@ fn options(root: &Path) -> ImageOptions {
         concurrent_downloads: 3,
         concurrent_uploads: 3,
         limits: unpack::Limits::default(),
+        neighbour: None,
         default_registry: "docker.io".to_owned(),
     }
 }

@@ -23,6 +23,7 @@ mod images;
 mod isolation;
 mod leave_nothing;
 mod limits;
+mod network_crash;
 mod networks;
 mod pull_crash;
 mod registry_admin;

@@ -115,22 +115,22 @@ impl Engine {
         let engine = self.clone();
         self.carry_out(async move {
             let shared = &engine.shared;
-            let network = shared
-                .networks
-                .create(request)
-                .await
-                .map_err(network_error)?;
-            let kept = shared
-                .network_records
-                .put(network.id.as_str(), &network)
-                .await;
-            if let Err(error) = kept {
+            let network = shared.networks.reserve(request).await;
+            let network = network.map_err(network_error)?;
+            let key = network.id.as_str();
+            if let Err(error) = shared.network_records.put(key, &network).await {
                 // What nobody would know after a restart must not exist now.
                 drop(shared.networks.remove(&network.id).await);
                 return Err(EngineError::internal(
                     "keeping the network's record",
                     &error,
                 ));
+            }
+            if let Err(error) = shared.networks.set_up(&network).await {
+                if let Err(error) = shared.network_records.remove(key).await {
+                    tracing::warn!(network = network.name, %error, "a record stays behind");
+                }
+                return Err(network_error(error));
             }
             engine.whole_network_event("create", &network);
             Ok(network.id.to_string())

@@ -14,13 +14,30 @@ use super::{Networks, driver_of};
 use crate::spec::NetworkId;
 
 impl Networks {
-    /// Makes a network; the caller records what comes back.
+    /// Makes a network that nothing is to know of after a restart.
     pub async fn create(&self, request: NetworkRequest) -> Result<NetworkSpec, NetworkError> {
+        let network = self.reserve(request).await?;
+        self.set_up(&network).await?;
+        Ok(network)
+    }
+
+    /// Keeps name and addresses for a network. The caller records it, and then has it set up: a
+    /// record without a bridge makes it at the next start, a bridge without a record would stay
+    /// for ever.
+    pub async fn reserve(&self, request: NetworkRequest) -> Result<NetworkSpec, NetworkError> {
         let _changing = self.inner.changing.lock().await;
         let network = self.plan(request).await?;
         driver_of(&network).validate(&network)?;
         self.check_bridge_name(&network)?;
         self.remember(network.clone());
+        Ok(network)
+    }
+
+    /// Makes what a reserved network needs; forgets it when that fails.
+    pub async fn set_up(&self, network: &NetworkSpec) -> Result<(), NetworkError> {
+        let _changing = self.inner.changing.lock().await;
+        // Somebody may have removed it meanwhile.
+        let network = self.get(&network.id)?;
         let made = async {
             driver_of(&network).setup(self.site(&network)).await?;
             self.enable_forwarding(&network).await?;
@@ -39,7 +56,7 @@ impl Networks {
             return Err(error);
         }
         tracing::info!(network = network.name, driver = %network.driver, "network created");
-        Ok(network)
+        Ok(())
     }
 
     /// Removes a network nobody is attached to.

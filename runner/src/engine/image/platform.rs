@@ -39,6 +39,9 @@ pub(super) fn parse(text: &str) -> Result<Platform, EngineError> {
     let part = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default();
     let parts = [part("os"), part("architecture"), part("variant")];
     let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    if parts.iter().any(|part| part.contains('/')) {
+        return Err(bad());
+    }
     Platform::parse(&parts.join("/")).ok_or_else(bad)
 }
 

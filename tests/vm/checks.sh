@@ -192,6 +192,50 @@ a_bridge_and_its_rules_work() {
     hythe rm -f web
 }
 
+the_runtime_for_other_engines_has_limits_too() {
+    mkdir -p /tmp/bundle/rootfs/bin
+    cp /bin/busybox /tmp/bundle/rootfs/bin
+    for name in sh sleep head mknod cat; do ln -s busybox /tmp/bundle/rootfs/bin/$name; done
+    cat >/tmp/bundle/config.json <<'END'
+{"ociVersion": "1.0.2", "root": {"path": "rootfs"},
+ "process": {"args": ["sleep", "1000"], "cwd": "/", "env": ["PATH=/bin"], "user": {"uid": 0, "gid": 0},
+  "capabilities": {"bounding": ["CAP_MKNOD"], "effective": ["CAP_MKNOD"], "permitted": ["CAP_MKNOD"]}},
+ "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"},
+  {"destination": "/dev", "type": "tmpfs", "source": "tmpfs"},
+  {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["ro"]}],
+ "linux": {"cgroupsPath": "/other/bundle",
+  "namespaces": [{"type": "mount"}, {"type": "pid"}, {"type": "cgroup"}],
+  "resources": {"memory": {"limit": 67108864, "swap": 100663296, "reservation": 33554432},
+   "cpu": {"quota": 50000, "period": 100000, "shares": 512, "cpus": "0"}, "pids": {"limit": 20},
+   "devices": [{"allow": false, "access": "rwm"}], "unified": {"memory.high": "60000000"}}}}
+END
+    runtime() { hythe runtime --root /run/bundles "$@"; }
+    runtime create --bundle /tmp/bundle bundle </dev/null >/dev/null 2>&1
+    runtime start bundle
+    group=$GROUPS_ROOT/other/bundle
+    holds "$(cat $group/memory.max)" 67108864
+    holds "$(cat $group/memory.swap.max)" 33554432
+    holds "$(cat $group/memory.low)" 33554432
+    [ "$(cat $group/memory.high)" -gt 50000000 ]
+    holds "$(cat $group/cpu.max)" "50000 100000"
+    holds "$(cat $group/cpuset.cpus)" 0
+    holds "$(cat $group/pids.max)" 20
+    holds "$(runtime exec bundle cat /sys/fs/cgroup/pids.max)" 20
+    fails runtime exec bundle sh -c 'mknod /m c 1 1 && head -c1 /m'
+    runtime exec bundle head -c1 /dev/zero >/dev/null
+    runtime pause bundle
+    grep -q 'frozen 1' $group/cgroup.events
+    fails runtime exec bundle cat /proc/1/comm
+    runtime resume bundle
+    echo '{"pids": {"limit": 30}}' | runtime update --resources - bundle
+    holds "$(cat $group/pids.max)" 30
+    runtime kill bundle KILL
+    within 20 sh -c 'hythe runtime --root /run/bundles state bundle | grep -q stopped'
+    runtime delete bundle
+    [ ! -e $group ]
+    rmdir $GROUPS_ROOT/other
+}
+
 nothing_is_left() {
     holds "$(hythe ps -aq)" ""
     holds "$(find $GROUPS_ROOT/hythe* -mindepth 1 -type d 2>/dev/null)" ""
@@ -204,7 +248,7 @@ CHECKS="the_machine_is_all_v2 limits_are_written_where_they_belong
     devices_are_what_was_given block_devices_are_throttled
     the_container_sees_its_own_group_only groups_inside_keep_exec_and_removal
     an_exec_is_in_the_container_s_group a_killed_agent_finds_its_containers_and_limits
-    a_bridge_and_its_rules_work nothing_is_left"
+    a_bridge_and_its_rules_work the_runtime_for_other_engines_has_limits_too nothing_is_left"
 
 if [ $# -gt 0 ]; then
     "$1"

@@ -1,6 +1,12 @@
 //! Writes segments to the local disk: staging file, fsync, rename, fsync of the
 //! folder.
 //!
+//! One that comes in a single batch, as most configs and many layers do, is
+//! written under its own name at once: nothing used that name before and no row
+//! says it yet, so nobody looks there, and the second fsync finds its work done
+//! by the first. What a crash leaves of it the collector removes, as it does
+//! with every object that no row names.
+//!
 //! Not through `object_store`'s own writer, for two reasons: that one stages
 //! beside the final name, so that what a crash leaves could only be found by
 //! walking the whole store, and it starts writing back to the disk only at the
@@ -29,6 +35,8 @@ pub(super) struct DiskWriter {
     root: Arc<Path>,
     staging: PathBuf,
     target: PathBuf,
+    /// The first batch, for as long as it is the only one.
+    first: Option<Vec<Bytes>>,
     /// The batch before this one, being written.
     in_flight: Option<JoinHandle<io::Result<File>>>,
     write_back: Option<JoinHandle<io::Result<()>>>,
@@ -44,6 +52,7 @@ impl DiskWriter {
             staging: root.join(key::STAGING).join(name),
             target: root.join(key),
             root,
+            first: None,
             in_flight: None,
             write_back: None,
             since_write_back: 0,
@@ -51,8 +60,14 @@ impl DiskWriter {
         }
     }
 
-    pub(super) async fn write(&mut self, batch: Vec<Bytes>) -> Result<(), StoreError> {
+    pub(super) async fn write(&mut self, mut batch: Vec<Bytes>) -> Result<(), StoreError> {
         let file = self.settle().await?;
+        if let Some(first) = self.first.take() {
+            drop(batch.splice(..0, first));
+        } else if file.is_none() {
+            self.first = Some(batch);
+            return Ok(());
+        }
         self.since_write_back += batch.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
         let write_back = self.take_write_back(file.as_ref())?;
         let staging = self.staging.clone();
@@ -68,10 +83,14 @@ impl DiskWriter {
     }
 
     pub(super) async fn finish(mut self) -> Result<(), StoreError> {
-        let file = self.settle().await?;
+        let staged = self.settle().await?;
         let (staging, target) = (self.staging.clone(), self.target.clone());
-        let published = spawn_blocking(move || publish(file, &staging, &target)).await;
-        joined(published, "publishing a segment")?;
+        let first = self.first.take().unwrap_or_default();
+        let published = spawn_blocking(move || match staged {
+            Some(file) => publish(&file, &staging, &target),
+            None => write_small(&first, &target),
+        });
+        joined(published.await, "publishing a segment")?;
         self.published = true;
         Ok(())
     }
@@ -140,11 +159,23 @@ fn write_all(file: &mut File, batch: &[Bytes]) -> io::Result<()> {
 }
 
 /// From here on the segment exists under its key, whatever happens.
-fn publish(file: Option<File>, staging: &Path, target: &Path) -> io::Result<()> {
-    let file = opened(file, staging)?;
+fn publish(file: &File, staging: &Path, target: &Path) -> io::Result<()> {
     file.sync_all()?;
     std::fs::rename(staging, target)?;
     sync_folder_of(target)
+}
+
+/// Writes a whole segment under its own name.
+fn write_small(batch: &[Bytes], target: &Path) -> io::Result<()> {
+    let mut file = File::create_new(target)?;
+    let written = write_all(&mut file, batch)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| sync_folder_of(target));
+    if written.is_err() {
+        // A full disk needs the space back now, not when the collector comes.
+        drop(std::fs::remove_file(target));
+    }
+    written
 }
 
 fn sync_folder_of(path: &Path) -> io::Result<()> {

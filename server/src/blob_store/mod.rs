@@ -10,6 +10,7 @@ mod key;
 mod multipart;
 mod open;
 mod read;
+mod read_disk;
 #[cfg(test)]
 mod tests;
 

@@ -1,0 +1,179 @@
+//! Reads a segment from the local disk.
+//!
+//! What is in the page cache is copied where the request is served: handing a
+//! piece to another thread and back costs more than the copy, and a buffer that
+//! was just filled is still in this processor's cache when it is sent. Only
+//! what the disk has to be asked for goes to a thread that may wait.
+
+use std::fs::File;
+use std::io::{self, IoSliceMut};
+use std::num::NonZeroU64;
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+use rustix::fs::Advice;
+use rustix::io::{Errno, ReadWriteFlags};
+use tokio::task::spawn_blocking;
+
+use super::StoreError;
+
+/// How much is read at a time: large enough that the work per piece is small,
+/// small enough to stay in a processor's own cache.
+const PIECE_BYTES: usize = 128 * 1024;
+
+/// How much the disk is asked for when a piece was not in memory.
+const AHEAD_BYTES: NonZeroU64 = NonZeroU64::new(4 * 1024 * 1024).unwrap();
+
+/// Buffers that are kept for the next reads, of all requests.
+const SPARE_BUFFERS: usize = 64;
+
+/// The bytes `range` of an open file.
+pub(super) fn read(file: File, range: Range<u64>) -> BoxStream<'static, Result<Bytes, StoreError>> {
+    stream::try_unfold((Arc::new(file), range), |(file, left)| async move {
+        if left.is_empty() {
+            return Ok(None);
+        }
+        let piece = next(&file, &left)
+            .await
+            .map_err(|error| StoreError::disk("reading a segment", error))?;
+        let left = left.start + piece.len() as u64..left.end;
+        Ok(Some((piece, (file, left))))
+    })
+    .boxed()
+}
+
+/// The first bytes of `left`, at least one.
+async fn next(file: &Arc<File>, left: &Range<u64>) -> io::Result<Bytes> {
+    let size = usize::try_from(left.end - left.start).map_or(PIECE_BYTES, |n| n.min(PIECE_BYTES));
+    let mut piece = Piece::take();
+    match read_cached(file, &mut piece.buffer[..size], left.start) {
+        Ok(0) => {}
+        Ok(read) => return Ok(piece.filled(read)),
+        // Not in memory, or a file system that cannot tell.
+        Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INTR) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    let (file, start) = (Arc::clone(file), left.start);
+    spawn_blocking(move || {
+        // Only advice: what matters is whether the read below succeeds.
+        rustix::fs::fadvise(&file, start, Some(AHEAD_BYTES), Advice::WillNeed).ok();
+        match file.read_at(&mut piece.buffer[..size], start)? {
+            0 => Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the file is shorter than its row says",
+            )),
+            read => Ok(piece.filled(read)),
+        }
+    })
+    .await
+    .unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
+/// Copies what is in the page cache; never waits for the disk (preadv2(2)).
+fn read_cached(file: &File, buffer: &mut [u8], offset: u64) -> Result<usize, Errno> {
+    let buffers = &mut [IoSliceMut::new(buffer)];
+    rustix::io::preadv2(file, buffers, offset, ReadWriteFlags::NOWAIT)
+}
+
+/// Buffers that nobody reads into now. A fresh one costs a page fault for every
+/// 4 KiB, as much as filling it.
+static SPARE: Mutex<Vec<Box<[u8]>>> = Mutex::new(Vec::new());
+
+/// A buffer that goes back to the spare ones when the last reader is done.
+struct Piece {
+    buffer: Box<[u8]>,
+    size: usize,
+}
+
+impl Piece {
+    fn take() -> Self {
+        let spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        Self {
+            buffer: spare.unwrap_or_else(|| vec![0; PIECE_BYTES].into_boxed_slice()),
+            size: 0,
+        }
+    }
+
+    fn filled(mut self, size: usize) -> Bytes {
+        self.size = size;
+        Bytes::from_owner(self)
+    }
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer[..self.size]
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.len() < SPARE_BUFFERS {
+            spare.push(std::mem::take(&mut self.buffer));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use futures_util::TryStreamExt as _;
+
+    use super::*;
+
+    fn file(content: &[u8]) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(content).unwrap();
+        file
+    }
+
+    fn pattern(size: usize) -> Vec<u8> {
+        (0..=250).cycle().take(size).collect()
+    }
+
+    async fn read_all(file: File, range: Range<u64>) -> Result<Vec<u8>, StoreError> {
+        let pieces: Vec<Bytes> = read(file, range).try_collect().await?;
+        Ok(pieces.concat())
+    }
+
+    #[tokio::test]
+    async fn any_range_is_read_whether_it_is_in_memory_or_not() {
+        let content = pattern(3 * PIECE_BYTES + 17);
+        let end = content.len() as u64;
+        for range in [
+            0..end,
+            1..end,
+            0..1,
+            end - 1..end,
+            7..PIECE_BYTES as u64 + 9,
+        ] {
+            let cached = file(&content);
+            let cold = cached.try_clone().unwrap();
+            cold.sync_all().unwrap();
+            rustix::fs::fadvise(&cold, 0, None, Advice::DontNeed).unwrap();
+            let expected = &content
+                [usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()];
+            assert!(read_all(cold, range.clone()).await.unwrap() == expected);
+            assert!(read_all(cached, range).await.unwrap() == expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_too_short_is_an_error() {
+        read_all(file(&pattern(10)), 0..11).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn buffers_are_used_again_and_bounded_in_number() {
+        let pieces: Vec<Bytes> = (0..2 * SPARE_BUFFERS)
+            .map(|_| Piece::take().filled(PIECE_BYTES))
+            .collect();
+        drop(pieces);
+        assert!(SPARE.lock().unwrap().len() <= SPARE_BUFFERS);
+    }
+}

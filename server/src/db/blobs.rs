@@ -7,6 +7,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::repositories::{self, Lock};
+use super::write::Write;
 use super::{
     Database, DbError, garbage, now_ms, parsed, quotas, retrying, scrub, size, stored, uploads,
 };
@@ -133,37 +134,22 @@ impl Database {
     ) -> Result<CommittedBlob, DbError> {
         retrying(|| async {
             let mut write = self.begin().await?;
-            let connection = write.connection()?;
-            quotas::lock(self.kind, connection, quotas).await?;
-            let repository_id = repositories::ensure(connection, blob.repository).await?;
-            let mut segments = Vec::new();
-            if let Some((upload, offset)) = blob.upload {
-                match uploads::take(connection, repository_id, upload, offset).await? {
-                    Some(earlier) => segments = earlier,
-                    None => return Ok(CommittedBlob::UploadMoved),
-                }
+            quotas::lock(self.kind, write.connection()?, quotas).await?;
+            // Ended here, by the holder of the writer: no other request can
+            // complete the same session.
+            let fresh = match blob.upload {
+                Some((id, 0)) => self.fresh_uploads.end(blob.repository, id),
+                _ => None,
+            };
+            let session = blob.upload.filter(|_| fresh.is_none());
+            let committed = commit(write, blob, (session, quotas)).await;
+            if committed.is_err()
+                && let (Some((id, _)), Some(fresh)) = (blob.upload, fresh)
+            {
+                // The client may try again, also if this makes one too many.
+                self.fresh_uploads.open(id, fresh);
             }
-            if !quotas.is_empty() && !is_linked(connection, repository_id, blob.digest).await? {
-                // What the session held is not counted any more.
-                quotas::charge(connection, quotas, blob.size_bytes).await?;
-            }
-            segments.extend_from_slice(blob.segments);
-            let mut spare_keys = Vec::new();
-            if scrub::is_quarantined(connection, blob.digest).await? {
-                // These bytes were verified; what is stored was found wrong.
-                scrub::replace(connection, blob.digest, &segments).await?;
-            } else if exists(connection, blob.digest).await? {
-                spare_keys = segments
-                    .into_iter()
-                    .map(|segment| segment.object_key)
-                    .collect();
-                garbage::queue(connection, &spare_keys).await?;
-            } else {
-                insert(connection, blob, &segments).await?;
-            }
-            link(connection, repository_id, blob.digest).await?;
-            write.commit().await?;
-            Ok(CommittedBlob::Visible { spare_keys })
+            committed
         })
         .await
     }
@@ -273,12 +259,41 @@ pub(super) fn segment(row: &AnyRow) -> Result<Segment, DbError> {
     })
 }
 
-async fn exists(connection: &mut AnyConnection, digest: &Digest) -> Result<bool, DbError> {
-    let row = sqlx::query("SELECT 1 AS one FROM blobs WHERE digest = $1")
-        .bind(digest.to_string())
-        .fetch_optional(connection)
-        .await?;
-    Ok(row.is_some())
+async fn commit(
+    mut write: Write,
+    blob: &NewBlob<'_>,
+    (session, quotas): (Option<(&str, u64)>, &[Quota]),
+) -> Result<CommittedBlob, DbError> {
+    let connection = write.connection()?;
+    let repository_id = repositories::ensure(connection, blob.repository).await?;
+    let mut segments = Vec::new();
+    if let Some((upload, offset)) = session {
+        match uploads::take(connection, repository_id, upload, offset).await? {
+            Some(earlier) => segments = earlier,
+            None => return Ok(CommittedBlob::UploadMoved),
+        }
+    }
+    if !quotas.is_empty() && !is_linked(connection, repository_id, blob.digest).await? {
+        // What the session held is not counted any more.
+        quotas::charge(connection, quotas, blob.size_bytes).await?;
+    }
+    segments.extend_from_slice(blob.segments);
+    let mut spare_keys = Vec::new();
+    if insert(connection, blob).await? {
+        insert_segments(connection, blob.digest, &segments).await?;
+    } else if scrub::is_quarantined(connection, blob.digest).await? {
+        // These bytes were verified; what is stored was found wrong.
+        scrub::replace(connection, blob.digest, &segments).await?;
+    } else {
+        spare_keys = segments
+            .into_iter()
+            .map(|segment| segment.object_key)
+            .collect();
+        garbage::queue(connection, &spare_keys).await?;
+    }
+    link(connection, repository_id, blob.digest).await?;
+    write.commit().await?;
+    Ok(CommittedBlob::Visible { spare_keys })
 }
 
 async fn is_linked(
@@ -296,18 +311,18 @@ async fn is_linked(
     Ok(row.is_some())
 }
 
-async fn insert(
-    connection: &mut AnyConnection,
-    blob: &NewBlob<'_>,
-    segments: &[Segment],
-) -> Result<(), DbError> {
-    sqlx::query("INSERT INTO blobs (digest, size_bytes, created_at) VALUES ($1, $2, $3)")
-        .bind(blob.digest.to_string())
-        .bind(stored(blob.size_bytes))
-        .bind(now_ms())
-        .execute(&mut *connection)
-        .await?;
-    insert_segments(connection, blob.digest, segments).await
+/// Writes a blob's row; false when there is one.
+async fn insert(connection: &mut AnyConnection, blob: &NewBlob<'_>) -> Result<bool, DbError> {
+    let inserted = sqlx::query(
+        "INSERT INTO blobs (digest, size_bytes, created_at) VALUES ($1, $2, $3)
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(blob.digest.to_string())
+    .bind(stored(blob.size_bytes))
+    .bind(now_ms())
+    .execute(connection)
+    .await?;
+    Ok(inserted.rows_affected() == 1)
 }
 
 pub(super) async fn insert_segments(

@@ -72,6 +72,7 @@ impl Database {
             readers: pool,
             writer: Arc::new(writer),
             recent: Arc::default(),
+            fresh_uploads: Arc::default(),
         };
         Ok(Some((database, schema)))
     }
@@ -99,6 +100,7 @@ async fn open_sqlite(url: &str, config: &DatabaseConfig) -> Result<Database, DbE
         readers,
         writer: Arc::new(writer),
         recent: Arc::default(),
+        fresh_uploads: Arc::default(),
     })
 }
 
@@ -144,6 +146,7 @@ async fn open_postgres(url: &str, config: &DatabaseConfig) -> Result<Database, D
         readers: pool.clone(),
         writer: Arc::new(Writer::Postgres(pool)),
         recent: Arc::default(),
+        fresh_uploads: Arc::default(),
     })
 }
 

@@ -13,6 +13,7 @@ mod credentials;
 mod directory;
 mod error;
 mod facts;
+mod fresh_uploads;
 mod garbage;
 mod history;
 mod holders;
@@ -77,6 +78,7 @@ pub(crate) struct Database {
     readers: AnyPool,
     writer: Arc<write::Writer>,
     recent: Arc<recent::Recent>,
+    fresh_uploads: Arc<fresh_uploads::FreshUploads>,
 }
 
 impl Database {

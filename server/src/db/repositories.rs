@@ -56,6 +56,7 @@ impl Database {
             for (tag, _) in history::tags_of(connection, id, None).await? {
                 terms.check_tag(name, &tag)?;
             }
+            self.fresh_uploads.end_all(name);
             uploads::drop_all(connection, id).await?;
             let words = match self.kind {
                 Kind::Sqlite => "DELETE FROM repository_words WHERE rowid = $1",

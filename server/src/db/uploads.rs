@@ -1,15 +1,17 @@
 //! Tables `uploads` and `upload_segments`: sessions under way.
 //!
 //! A session moves by compare-and-set on its offset, so two requests that race
-//! for the same session cannot both append.
+//! for the same session cannot both append. One that holds nothing yet may have
+//! no row: see [`fresh_uploads`](super::fresh_uploads).
 
-use hythe_oci::{Algorithm, RepositoryName};
+use hythe_oci::{Algorithm, DigestHasher, RepositoryName};
 use sqlx::AnyConnection;
 use sqlx::Row as _;
 
 use super::blobs::{Segment, segment};
+use super::fresh_uploads::FreshUpload;
 use super::{
-    Database, DbError, garbage, now_ms, parsed, quotas, repositories, retrying, size, stored,
+    Database, DbError, Kind, garbage, now_ms, parsed, quotas, repositories, retrying, size, stored,
 };
 use crate::config::Quota;
 
@@ -71,26 +73,19 @@ impl Database {
         id: &str,
         repository: &RepositoryName,
         algorithm: Algorithm,
-        hash_state: &[u8],
     ) -> Result<(), DbError> {
+        let upload = FreshUpload {
+            repository: repository.clone(),
+            algorithm,
+            started_at: now_ms(),
+        };
+        // Over PostgreSQL the next request may come to another replica.
+        if self.kind == Kind::Sqlite && self.fresh_uploads.open(id, upload.clone()) {
+            return Ok(());
+        }
         retrying(|| async {
             let mut write = self.begin().await?;
-            let connection = write.connection()?;
-            let repository_id = repositories::ensure(connection, repository).await?;
-            let now = now_ms();
-            sqlx::query(
-                "INSERT INTO uploads
-                   (id, repository_id, algorithm, offset_bytes, hash_state, started_at, updated_at)
-                 VALUES ($1, $2, $3, 0, $4, $5, $6)",
-            )
-            .bind(id)
-            .bind(repository_id)
-            .bind(algorithm.to_string())
-            .bind(hash_state)
-            .bind(now)
-            .bind(now)
-            .execute(connection)
-            .await?;
+            insert(write.connection()?, id, &upload).await?;
             write.commit().await
         })
         .await
@@ -103,6 +98,14 @@ impl Database {
         repository: &RepositoryName,
         id: &str,
     ) -> Result<Option<UploadRecord>, DbError> {
+        if let Some(fresh) = self.fresh_uploads.get(id) {
+            return Ok((fresh.repository == *repository).then(|| UploadRecord {
+                algorithm: fresh.algorithm,
+                offset_bytes: 0,
+                hash_state: DigestHasher::new(fresh.algorithm).to_state(),
+                segments: Vec::new(),
+            }));
+        }
         let row = sqlx::query(
             "SELECT u.algorithm, u.offset_bytes, u.hash_state FROM uploads u
              JOIN repositories r ON r.id = u.repository_id
@@ -141,6 +144,9 @@ impl Database {
         retrying(|| async {
             let mut write = self.begin().await?;
             let connection = write.connection()?;
+            if let Some(fresh) = self.fresh_uploads.get(advance.upload) {
+                insert(connection, advance.upload, &fresh).await?;
+            }
             let added: u64 = advance
                 .segments
                 .iter()
@@ -177,6 +183,8 @@ impl Database {
                 position += segment.size_bytes;
             }
             write.commit().await?;
+            // Only now: until the row can be read, the session is found here.
+            self.fresh_uploads.forget(advance.upload);
             Ok(true)
         })
         .await
@@ -192,6 +200,9 @@ impl Database {
         retrying(|| async {
             let mut write = self.begin().await?;
             let connection = write.connection()?;
+            if self.fresh_uploads.end(repository, id).is_some() {
+                return Ok(Some(Vec::new()));
+            }
             let Some(repository_id) = repositories::find(connection, repository).await? else {
                 return Ok(None);
             };
@@ -207,6 +218,7 @@ impl Database {
     /// Ends up to `limit` sessions without news since `before_ms`; the number
     /// that were ended.
     pub(crate) async fn expire_uploads(&self, before_ms: i64, limit: u32) -> Result<u64, DbError> {
+        let fresh = self.fresh_uploads.expire(before_ms);
         retrying(|| async {
             let mut write = self.begin().await?;
             let connection = write.connection()?;
@@ -227,10 +239,32 @@ impl Database {
                 }
             }
             write.commit().await?;
-            Ok(ended)
+            Ok(fresh + ended)
         })
         .await
     }
+}
+
+/// Writes the row of a session that holds nothing; no harm if it is there.
+async fn insert(
+    connection: &mut AnyConnection,
+    id: &str,
+    upload: &FreshUpload,
+) -> Result<(), DbError> {
+    let repository_id = repositories::ensure(connection, &upload.repository).await?;
+    sqlx::query(
+        "INSERT INTO uploads
+           (id, repository_id, algorithm, offset_bytes, hash_state, started_at, updated_at)
+         VALUES ($1, $2, $3, 0, $4, $5, $5) ON CONFLICT DO NOTHING",
+    )
+    .bind(id)
+    .bind(repository_id)
+    .bind(upload.algorithm.to_string())
+    .bind(DigestHasher::new(upload.algorithm).to_state())
+    .bind(upload.started_at)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Ends a session that stands at `offset_bytes` and hands its objects over;

@@ -75,9 +75,8 @@ impl Registry {
     ) -> Result<UploadSession, RegistryError> {
         let id = UploadId(uuid::Uuid::new_v4());
         let algorithm = algorithm.unwrap_or(Algorithm::Sha256);
-        let state = DigestHasher::new(algorithm).to_state();
         self.db
-            .create_upload(&id.to_string(), repository, algorithm, &state)
+            .create_upload(&id.to_string(), repository, algorithm)
             .await?;
         Ok(UploadSession {
             id,

@@ -214,8 +214,11 @@ async fn a_restart_removes_what_was_half_written() {
     let store = BlobStore::open(&config).unwrap();
     let staging = config.url.to_file_path().unwrap().join("staging");
     let mut writer = store.writer();
-    writer.write(vec![content(BATCH_BYTES)]).await.unwrap();
-    writer.write(vec![content(BATCH_BYTES)]).await.unwrap();
+    // The first is held back until there is a second, and the third waits until
+    // that is written.
+    for _ in 0..3 {
+        writer.write(vec![content(BATCH_BYTES)]).await.unwrap();
+    }
     // As after kill -9: nobody drops anything.
     std::mem::forget(writer);
     assert_eq!(std::fs::read_dir(&staging).unwrap().count(), 1);

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::StatusCode;
+use hythe_oci::Digest;
 use serde_json::Value;
 
 use super::super::route::tests as routes;
@@ -216,9 +217,14 @@ async fn a_challenge_says_what_token_would_do() {
 #[tokio::test]
 async fn a_token_is_for_what_was_asked_and_may_be_done() {
     let app = closed().await;
-    app.ask_as("admin", "POST", "/v2/a/blobs/uploads/")
-        .await
-        .is(StatusCode::ACCEPTED);
+    let empty = Digest::of(b"");
+    app.ask_as(
+        "admin",
+        "POST",
+        &format!("/v2/a/blobs/uploads/?digest={empty}"),
+    )
+    .await
+    .is(StatusCode::CREATED);
     let token = app
         .token(
             "puller",

@@ -5,7 +5,9 @@
 //! ├── blobs/
 //! │   └── <2 hex>/         the first two digits of the key's last part
 //! │       └── <uuid>       one segment of a blob or of an upload: written
-//! │                        once, never changed, its key never used again
+//! │                        once, never changed, its key never used again; on
+//! │                        disk a small one is written in place, under a key
+//! │                        that no row names yet
 //! ├── multipart/           not on disk: uploads of large segments under way
 //! │   └── <uuid>           the store's id of the upload of blobs/<2 hex>/<uuid>
 //! ├── staging/             on disk only: segments being written, gone

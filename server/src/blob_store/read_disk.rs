@@ -50,10 +50,9 @@ async fn next(file: &Arc<File>, left: &Range<u64>) -> io::Result<Bytes> {
     let size = usize::try_from(left.end - left.start).map_or(PIECE_BYTES, |n| n.min(PIECE_BYTES));
     let mut piece = Piece::take();
     match read_cached(file, &mut piece.buffer[..size], left.start) {
-        Ok(0) => {}
-        Ok(read) => return Ok(piece.filled(read)),
         // Not in memory, or a file system that cannot tell.
-        Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INTR) => {}
+        Ok(0) | Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INTR) => {}
+        Ok(read) => return Ok(piece.filled(read)),
         Err(errno) => return Err(errno.into()),
     }
     let (file, start) = (Arc::clone(file), left.start);

@@ -42,7 +42,12 @@ pub async fn run(
         Some(tcp) => Some(http::TlsListener::bind(tcp).await?),
         None => None,
     };
-    let listener = http::listen(&config.api.socket, config.api.group.as_deref())?;
+    let is_passed_on = config.api.is_passed_on;
+    let listener = if is_passed_on {
+        http::take_over(&config.api.socket)?
+    } else {
+        http::listen(&config.api.socket, config.api.group.as_deref())?
+    };
     let socket = config.api.socket.clone();
     let engine = Engine::open(settings(config, neighbour)).await?;
     ready(Ready {
@@ -51,8 +56,9 @@ pub async fn run(
     });
     http::serve(listener, tls, engine.clone(), shutdown).await;
     engine.close();
-    // A socket that nobody listens on looks like an agent that hangs.
-    if let Err(error) = std::fs::remove_file(&socket) {
+    // A socket that nobody listens on looks like an agent that hangs; one that was passed on is
+    // still listened on by its owner.
+    if !is_passed_on && let Err(error) = std::fs::remove_file(&socket) {
         tracing::warn!(socket = %socket.display(), %error, "removing the socket");
     }
     Ok(())

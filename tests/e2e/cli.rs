@@ -136,3 +136,59 @@ fn up_starts_both_and_stops_both() {
     assert_ne!(closed.code, 0);
     assert!(!socket.exists(), "the socket is removed");
 }
+
+/// As systemd's socket activation does it: the socket is there first, and stays.
+#[test]
+fn the_agent_takes_over_a_socket_that_is_passed_on() {
+    const PROGRAM: &str = r#"
+import os, socket, sys
+path, program, arguments = sys.argv[1], sys.argv[2], sys.argv[2:]
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(path)
+listener.listen()
+if listener.fileno() != 3:
+    os.dup2(listener.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execv(program, arguments)
+"#;
+    let host = Host::new();
+    let directory = tempfile::tempdir().expect("a directory");
+    let socket = directory.path().join("passed.sock");
+    let log = std::fs::File::create(directory.path().join("log")).expect("a log");
+    let mut agent = host
+        .command("unshare")
+        .args([
+            "--mount",
+            "--propagation",
+            "slave",
+            "python3",
+            "-c",
+            PROGRAM,
+        ])
+        .arg(&socket)
+        .arg(hythe_binary())
+        .args(["agent", "--socket"])
+        .arg(directory.path().join("not-made.sock"))
+        .arg("--data")
+        .arg(directory.path().join("data"))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("a second handle"))
+        .stderr(log)
+        .spawn()
+        .expect("python starts");
+    // Whoever comes before the agent is up waits for it, once the socket listens.
+    let docker_host = format!("unix://{}", socket.display());
+    eventually("the agent answers on it", SHORT, || {
+        let version = host
+            .command("docker")
+            .args(["-H", &docker_host, "version", "--format", "{{.Server.Os}}"])
+            .finish();
+        (version.code == 0 && version.text() == "linux").then_some(())
+    });
+    let pid = Pid::from_raw(i32::try_from(agent.id()).expect("a process id"));
+    kill(pid, Signal::SIGTERM).expect("it runs");
+    assert!(agent.wait().expect("it ends").success());
+    assert!(socket.exists(), "it belongs to whoever made it");
+    assert!(!directory.path().join("not-made.sock").exists());
+}

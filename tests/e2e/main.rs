@@ -9,6 +9,7 @@
     reason = "a scenario reads top to bottom, and one that cannot go on says why and ends"
 )]
 
+mod agent_chaos;
 mod agent_crash;
 mod archives;
 mod bad_layers;
@@ -16,13 +17,16 @@ mod bad_links;
 mod build;
 mod cli;
 mod compose;
+mod docker_cli;
 mod docker_py;
 mod dockerd;
+mod exhausted;
 mod exit_codes;
 mod images;
 mod isolation;
 mod leave_nothing;
 mod limits;
+mod many_containers;
 mod network_crash;
 mod networks;
 mod pull_crash;

@@ -14,6 +14,8 @@ use crate::{CommandExt as _, Host, SHORT, Terminal, eventually, hythe_binary};
 #[derive(Debug, Default, Clone)]
 pub struct AgentOptions {
     pub arguments: Vec<String>,
+    /// Where its data are, if not in a directory of its own.
+    pub data: Option<PathBuf>,
 }
 
 /// Runs the agent, perhaps with other subordinate ids than this machine's.
@@ -66,7 +68,8 @@ impl<'host> Agent<'host> {
     }
 
     pub fn data(&self) -> PathBuf {
-        self.directory.path().join("data")
+        let own = || self.directory.path().join("data");
+        self.options.data.clone().unwrap_or_else(own)
     }
 
     pub fn socket(&self) -> PathBuf {

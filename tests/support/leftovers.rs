@@ -1,7 +1,8 @@
 //! What containers leave behind on the machine: listed before and after.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::{Agent, CommandExt as _, SHORT};
@@ -15,7 +16,7 @@ pub struct Leftovers {
     pub links: BTreeSet<String>,
     /// The firewall as `nft list ruleset` prints it, counters left out.
     pub rules: String,
-    /// Named network namespaces pinned by mounts of the agent, seen through its mount table.
+    /// Shims, and whatever names the agent's data directory.
     pub processes: BTreeSet<String>,
     /// Control groups that hold the id of one of the containers asked for.
     pub cgroups: BTreeSet<String>,
@@ -82,21 +83,45 @@ fn links(agent: &Agent<'_>) -> BTreeSet<String> {
         .collect()
 }
 
-/// Shims and container processes: whatever names the agent's data directory.
+/// Process ids of the shims of an agent and their containers: a shim holds a lock in the agent's
+/// data directory.
+pub fn shims(data: &Path) -> BTreeMap<i32, String> {
+    let place = data.join("run/shims");
+    let entries = fs::read_dir("/proc").expect("/proc").filter_map(Result::ok);
+    entries
+        .filter_map(|entry| {
+            let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
+            let files = fs::read_dir(entry.path().join("fd")).ok()?;
+            let mut locks = files.filter_map(|file| {
+                let path = fs::read_link(file.ok()?.path()).ok()?;
+                let inside = path.strip_prefix(&place).ok()?;
+                let id = inside.parent()?.to_str()?.to_owned();
+                inside.ends_with("shim.lock").then_some(id)
+            });
+            Some((pid, locks.next()?))
+        })
+        .collect()
+}
+
 fn processes(agent: &Agent<'_>) -> BTreeSet<String> {
+    let shims = shims(&agent.data()).into_iter();
+    let shims = shims.map(|(pid, id)| format!("{pid} shim of {id}"));
+    naming_data(agent).chain(shims).collect()
+}
+
+fn naming_data(agent: &Agent<'_>) -> impl Iterator<Item = String> {
     let data = agent.data().display().to_string();
     let own = agent.process_id().to_string();
     let entries = fs::read_dir("/proc").expect("/proc");
     entries
         .filter_map(Result::ok)
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .filter(|pid| pid.bytes().all(|b| b.is_ascii_digit()) && *pid != own)
-        .filter_map(|pid| {
+        .filter(move |pid| pid.bytes().all(|b| b.is_ascii_digit()) && *pid != own)
+        .filter_map(move |pid| {
             let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
             let line = String::from_utf8_lossy(&line).replace('\0', " ");
             line.contains(&data).then(|| format!("{pid} {line}"))
         })
-        .collect()
 }
 
 fn cgroups(containers: &[&str]) -> BTreeSet<String> {

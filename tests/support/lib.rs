@@ -38,7 +38,7 @@ pub use fixture::{buildah_layers, busybox, debian_nginx};
 pub use host::{Host, Response};
 pub use image::{ImageBuilder, Layer, Layout, TarBuilder, sha256_digest};
 pub use kernel::Kernel;
-pub use leftovers::Leftovers;
+pub use leftovers::{Leftovers, shims};
 pub use postgres::Postgres;
 pub use s3::S3;
 pub use server::{Server, ServerOptions};

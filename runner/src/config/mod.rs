@@ -39,6 +39,8 @@ pub struct ApiConfig {
     pub socket: PathBuf,
     /// Group that owns the socket.
     pub group: Option<String>,
+    /// Whoever started us has opened the socket (systemd's socket activation).
+    pub is_passed_on: bool,
     pub tcp: Option<TcpConfig>,
 }
 
@@ -115,7 +117,25 @@ impl AgentConfig {
         };
         let environment = Said::from_variables(|name| std::env::var(name).ok())
             .map_err(|(key, reason)| ConfigError::Invalid { key, reason })?;
-        resolve::resolve(flags.over(environment).over(file))
+        let mut config = resolve::resolve(flags.over(environment).over(file))?;
+        config.api.is_passed_on = is_passed_on(|name| std::env::var(name).ok())?;
+        Ok(config)
+    }
+}
+
+/// `sd_listen_fds(3)`: variables that are meant for another process are none.
+fn is_passed_on(variable: impl Fn(&str) -> Option<String>) -> Result<bool, ConfigError> {
+    let number = |name| variable(name).and_then(|text| text.parse::<u32>().ok());
+    if number("LISTEN_PID") != Some(std::process::id()) {
+        return Ok(false);
+    }
+    match number("LISTEN_FDS") {
+        None | Some(0) => Ok(false),
+        Some(1) => Ok(true),
+        Some(more) => Err(ConfigError::Invalid {
+            key: "LISTEN_FDS".to_owned(),
+            reason: format!("the API is served on one socket, not on {more}"),
+        }),
     }
 }
 
@@ -128,4 +148,26 @@ fn read(path: &Path) -> Result<Said, ConfigError> {
         path: path.to_owned(),
         source: Box::new(source),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_socket_for_this_process_is_passed_on() {
+        let passed_on = |pid: u32, count: &'static str| {
+            is_passed_on(move |name| match name {
+                "LISTEN_PID" => Some(pid.to_string()),
+                _ => Some(count.to_owned()),
+            })
+        };
+        let own = std::process::id();
+        assert!(passed_on(own, "1").unwrap());
+        assert!(!passed_on(own, "0").unwrap());
+        assert!(!passed_on(own, "x").unwrap());
+        assert!(!passed_on(own + 1, "1").unwrap());
+        assert!(passed_on(own, "2").is_err());
+        assert!(!is_passed_on(|_| None).unwrap());
+    }
 }

@@ -114,6 +114,7 @@ fn api(said: &Said) -> Result<ApiConfig, ConfigError> {
     Ok(ApiConfig {
         socket: absolute("socket", socket)?,
         group: said.group.clone(),
+        is_passed_on: false,
         tcp,
     })
 }

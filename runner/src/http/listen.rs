@@ -13,6 +13,8 @@ use nix::unistd::Group;
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::UnixListener;
 
+use crate::sys::socket;
+
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
 
@@ -56,6 +58,20 @@ pub fn listen(path: &Path, group: Option<&str>) -> Result<UnixListener, ListenEr
     }
     // Opened up only now that the group is right.
     fs::set_permissions(path, Permissions::from_mode(0o660)).map_err(failed)?;
+    UnixListener::from_std(listener).map_err(failed)
+}
+
+/// Serves on the socket that whoever started us has opened; who may use it is their decision.
+pub fn take_over(path: &Path) -> Result<UnixListener, ListenError> {
+    let failed = |source| ListenError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let socket = socket::passed_on().map_err(failed)?;
+    let listener = std::os::unix::net::UnixListener::from(socket);
+    // Fails for a socket of another family.
+    listener.local_addr().map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
     UnixListener::from_std(listener).map_err(failed)
 }
 

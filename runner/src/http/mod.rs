@@ -37,7 +37,7 @@ mod tls;
 mod volumes;
 mod wire;
 
-pub use listen::{ListenError, listen};
+pub use listen::{ListenError, listen, take_over};
 pub use serve::serve;
 pub use tls::TlsListener;
 

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::bundle::Bundle;
 use super::message::{ExecRequest, Reply, Request, encode, take};
-use super::{AttachStdio, AttachStream, Cgroup, ExitStatus, LaunchError, UserSpec};
+use super::{AttachStdio, AttachStream, Cgroup, ExitStatus, LaunchError, UserSpec, fitting};
 
 /// What a container that its shim left behind is said to have ended with: it was killed.
 const LOST_CODE: i32 = 137;
@@ -176,7 +176,13 @@ impl Shim {
     }
 
     /// Runs one more program.
-    pub async fn exec(&self, spec: ExecSpec) -> Result<ExecProcess, LaunchError> {
+    pub async fn exec(&self, mut spec: ExecSpec) -> Result<ExecProcess, LaunchError> {
+        let mut warnings = Vec::new();
+        fitting::fit_capabilities(&mut spec.process, &mut warnings)?;
+        for warning in warnings {
+            // An exec's answer has no place for it.
+            tracing::warn!(exec = spec.id, warning, "fitted a command to this machine");
+        }
         let id = spec.id.clone();
         let request = Request::Exec(Box::new(ExecRequest {
             id: spec.id,

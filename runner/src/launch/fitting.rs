@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use oci_spec::runtime::{Capabilities, Capability, PosixRlimitBuilder, Spec};
+use oci_spec::runtime::{Capabilities, Capability, PosixRlimitBuilder, Process, Spec};
 
 use super::capability::{self, BY_NUMBER, short_name};
 use super::init::resource_number;
@@ -12,7 +12,10 @@ use crate::sys::credentials;
 /// Takes out of `spec` what would make its start fail here; one sentence for each such thing.
 pub(super) fn fit(spec: &mut Spec) -> Result<Vec<String>, LaunchError> {
     let mut warnings = Vec::new();
-    fit_capabilities(spec, &mut warnings)?;
+    if let Some(process) = spec.process_mut() {
+        fit_capabilities(process, &mut warnings)?;
+    }
+    check_apparmor(spec)?;
     fit_limits(spec, &mut warnings)?;
     fit_oom_score(spec, &mut warnings);
     fit_memory(spec, &mut warnings);
@@ -23,12 +26,33 @@ pub(super) fn fit(spec: &mut Spec) -> Result<Vec<String>, LaunchError> {
     Ok(warnings)
 }
 
+/// A profile that nobody enforces must not pass for one.
+fn check_apparmor(spec: &Spec) -> Result<(), LaunchError> {
+    let process = spec.process().as_ref();
+    let profile = process.and_then(|process| process.apparmor_profile().as_deref());
+    let enabled = || {
+        fs::read_to_string("/sys/module/apparmor/parameters/enabled")
+            .is_ok_and(|text| text.starts_with('Y'))
+    };
+    match profile {
+        None | Some("" | "unconfined") => Ok(()),
+        Some(_) if enabled() => Ok(()),
+        Some(profile) => Err(LaunchError::InvalidBundle(format!(
+            "AppArmor is not enabled on this machine, so that the profile {profile} cannot be \
+             applied"
+        ))),
+    }
+}
+
 fn system(action: &'static str) -> impl Fn(std::io::Error) -> LaunchError {
     move |source| LaunchError::System { action, source }
 }
 
 /// Nobody can give what is not in its own bounding set.
-fn fit_capabilities(spec: &mut Spec, warnings: &mut Vec<String>) -> Result<(), LaunchError> {
+pub(super) fn fit_capabilities(
+    process: &mut Process,
+    warnings: &mut Vec<String>,
+) -> Result<(), LaunchError> {
     let own = credentials::capabilities().map_err(system("read our capabilities"))?;
     let available: Capabilities = (0..)
         .zip(BY_NUMBER)
@@ -37,9 +61,6 @@ fn fit_capabilities(spec: &mut Spec, warnings: &mut Vec<String>) -> Result<(), L
         })
         .map(|(_, capability)| capability)
         .collect();
-    let Some(process) = spec.process_mut() else {
-        return Ok(());
-    };
     let Some(mut sets) = process.capabilities().clone() else {
         return Ok(());
     };

@@ -181,27 +181,9 @@ impl Verb {
         Ok(())
     }
 
-    /// Takes the container to its next state, with further changes that belong to it.
-    pub(crate) async fn transition(
-        &mut self,
-        event: StateEvent,
-        change: impl FnOnce(&mut Record),
-    ) -> Result<(), EngineError> {
-        let next = self
-            .container
-            .state()
-            .after(event)
-            .map_err(|error| illegal(&error))?;
-        self.update(|record| {
-            record.state = next;
-            change(record);
-        })
-        .await?;
-        Ok(())
-    }
-
-    /// Like [`Self::transition`] where the disk may fail: what the kernel did is true whether or
-    /// not it could be written down, and the next start of the agent finds it out again.
+    /// Takes the container to its next state, with further changes that belong to it. What the
+    /// kernel did is true whether or not it could be written down, and the next start of the
+    /// agent finds it out again.
     pub(crate) async fn transition_regardless(
         &mut self,
         event: StateEvent,
@@ -214,8 +196,23 @@ impl Verb {
                 return;
             }
         };
+        self.update_regardless(|record| {
+            record.state = next;
+            change(record);
+        })
+        .await;
+    }
+
+    /// Whether the state allows it.
+    pub(crate) fn may(&self, event: StateEvent) -> Result<(), EngineError> {
+        let next = self.container.state().after(event);
+        next.map(drop).map_err(|error| illegal(&error))
+    }
+
+    /// Like [`Self::update`] where the disk may fail: what ends a container or gives its room back
+    /// has to work on a full one.
+    pub(crate) async fn update_regardless(&mut self, change: impl FnOnce(&mut Record)) {
         let mut record = self.container.record();
-        record.state = next;
         change(&mut record);
         if let Err(error) = self
             .container

@@ -18,7 +18,7 @@ impl Engine {
             }
             let shim = verb.shim().ok_or_else(|| EngineError::not_running(&id))?;
             blocking(move || shim.cgroup().pause()).await?;
-            verb.transition(StateEvent::Paused, |_| {}).await?;
+            verb.transition_regardless(StateEvent::Paused, |_| {}).await;
             engine.container_event(&verb, "pause", &[]);
             Ok(())
         })
@@ -38,7 +38,8 @@ impl Engine {
             }
             let shim = verb.shim().ok_or_else(|| EngineError::not_running(&id))?;
             blocking(move || shim.cgroup().resume()).await?;
-            verb.transition(StateEvent::Resumed, |_| {}).await?;
+            verb.transition_regardless(StateEvent::Resumed, |_| {})
+                .await;
             engine.container_event(&verb, "unpause", &[]);
             Ok(())
         })

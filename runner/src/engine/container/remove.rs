@@ -63,7 +63,11 @@ impl Engine {
         verb: &mut Verb,
         volumes: bool,
     ) -> Result<(), EngineError> {
-        verb.transition(StateEvent::RemoveBegun, |_| {}).await?;
+        // A full disk must not keep what fills it. A removal that could not be written down and is
+        // cut off leaves a container that can be removed again.
+        verb.may(StateEvent::RemoveBegun)?;
+        verb.transition_regardless(StateEvent::RemoveBegun, |_| {})
+            .await;
         self.finish_removal(verb, volumes).await
     }
 

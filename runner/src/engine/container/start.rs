@@ -168,6 +168,10 @@ impl Engine {
 /// A failure of launch in the engine's kinds and docker's words.
 pub(crate) fn launch_error(error: LaunchError) -> EngineError {
     match error {
+        // What was asked for is not there, which is no failure of the program: exit code 125.
+        LaunchError::Start(failure) if failure.message.starts_with("unable to find ") => {
+            EngineError::InvalidParameter(failure.message)
+        }
         LaunchError::Start(failure) => {
             let mut message = format!(
                 "failed to create task for container: failed to create shim task: OCI runtime \

@@ -80,8 +80,10 @@ impl Engine {
         match verb.state() {
             ContainerState::Running(_) | ContainerState::Paused(_) => {}
             ContainerState::Restarting(_) if ends => {
-                verb.transition(StateEvent::Stopped, |r| r.restarts.stopped_by_hand = true)
-                    .await?;
+                verb.transition_regardless(StateEvent::Stopped, |r| {
+                    r.restarts.stopped_by_hand = true;
+                })
+                .await;
                 verb.publish(|life| life.active = false);
                 return Ok(());
             }
@@ -89,8 +91,8 @@ impl Engine {
         }
         let shim = verb.shim().ok_or_else(|| not_running(container))?;
         if ends {
-            verb.update(|record| record.restarts.stopped_by_hand = true)
-                .await?;
+            verb.update_regardless(|record| record.restarts.stopped_by_hand = true)
+                .await;
         }
         let run = Run::of(container);
         drop(verb);
@@ -119,8 +121,10 @@ impl Engine {
         match verb.state() {
             ContainerState::Running(_) | ContainerState::Paused(_) => {}
             ContainerState::Restarting(_) => {
-                verb.transition(StateEvent::Stopped, |r| r.restarts.stopped_by_hand = true)
-                    .await?;
+                verb.transition_regardless(StateEvent::Stopped, |r| {
+                    r.restarts.stopped_by_hand = true;
+                })
+                .await;
                 verb.publish(|life| life.active = false);
                 self.container_event(container, "stop", &[]);
                 return Ok(());
@@ -131,8 +135,8 @@ impl Engine {
             | ContainerState::Dead => return Err(EngineError::NotModified),
         }
         let shim = verb.shim().ok_or(EngineError::NotModified)?;
-        verb.update(|record| record.restarts.stopped_by_hand = true)
-            .await?;
+        verb.update_regardless(|record| record.restarts.stopped_by_hand = true)
+            .await;
         let run = Run::of(container);
         drop(verb);
 

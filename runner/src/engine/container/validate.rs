@@ -55,6 +55,11 @@ pub(super) fn warnings(host: &HostConfig) -> Vec<String> {
             host.network_mode == NetworkMode::Host && !host.port_bindings.is_empty(),
             "Published ports are discarded when using host network mode",
         ),
+        (
+            // `disable` asks for none.
+            host.selinux_labels.iter().any(|label| label != "disable"),
+            "SELinux labels are not supported and were ignored.",
+        ),
     ];
     let holding = cases.into_iter().filter(|(holds, _)| *holds);
     holding.map(|(_, text)| text.to_owned()).collect()

@@ -28,6 +28,7 @@ impl Engine {
             }
             (ContainerState::Running(_) | ContainerState::Paused(_), Found::Running(shim)) => {
                 self.go_on_using_volumes(&verb).await;
+                look_at_freezer(&mut verb, &shim).await;
                 self.watch_over(&mut verb, shim);
             }
             (ContainerState::Running(_) | ContainerState::Paused(_), found) => {
@@ -191,6 +192,17 @@ fn lost() -> ExitStatus {
         oom_killed: false,
         finished_at: Timestamp::now(),
     }
+}
+
+/// The agent may have died between the freezer and the record, or in the middle of freezing:
+/// the freezer is right.
+async fn look_at_freezer(verb: &mut Verb, shim: &Shim) {
+    let event = match (verb.state(), shim.cgroup().is_frozen()) {
+        (ContainerState::Running(_), true) => StateEvent::Paused,
+        (ContainerState::Paused(_), false) => StateEvent::Resumed,
+        _ => return,
+    };
+    verb.transition_regardless(event, |_| {}).await;
 }
 
 /// Ends a process that nobody is to see again.

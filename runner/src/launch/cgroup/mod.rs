@@ -180,6 +180,19 @@ impl Cgroup {
         })
     }
 
+    /// Whether it is frozen, or about to be.
+    pub fn is_frozen(&self) -> bool {
+        let legacy = self.legacy();
+        if let Some(path) = legacy.0.get("freezer") {
+            let state = Directory(path).read("freezer.state");
+            return state.is_ok_and(|state| state.trim() != "THAWED");
+        }
+        self.unified_root().is_some_and(|root| {
+            let frozen = Directory(&root.join(&self.path)).read("cgroup.freeze");
+            frozen.is_ok_and(|frozen| frozen.trim() == "1")
+        })
+    }
+
     /// Changes limits; what is `None` stays.
     pub fn update(&self, resources: &LinuxResources) -> Result<(), LaunchError> {
         match self.hierarchy {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use hythe_tests::{Agent, AgentOptions, CommandExt as _, Finished, Host, Server};
+use hythe_tests::{Agent, CommandExt as _, Finished, Host, Server};
 use tempfile::TempDir;
 
 use crate::push_busybox;
@@ -47,11 +47,7 @@ fn on_small_disk(options: &str, scenario: impl FnOnce(&mut Agent<'_>, &str, &Pat
     let server = Server::start(&host);
     let image = push_busybox(&host, &server);
     let disk = SmallDisk::new(options);
-    let options = AgentOptions {
-        data: Some(disk.data()),
-        ..AgentOptions::default()
-    };
-    let mut agent = Agent::start_with(&host, options);
+    let mut agent = Agent::start_on(&host, disk.data());
     agent.docker(&["pull", "--quiet", &image]).finish().ok();
     scenario(&mut agent, &image, disk.0.path());
     drop(agent);

@@ -91,10 +91,7 @@ fn agent_options(authority: &Authority) -> AgentOptions {
     ] {
         arguments.extend([flag.to_owned(), authority.path(file)]);
     }
-    AgentOptions {
-        arguments,
-        ..AgentOptions::default()
-    }
+    AgentOptions { arguments }
 }
 
 #[test]

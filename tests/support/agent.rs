@@ -14,8 +14,6 @@ use crate::{CommandExt as _, Host, SHORT, Terminal, eventually, hythe_binary};
 #[derive(Debug, Default, Clone)]
 pub struct AgentOptions {
     pub arguments: Vec<String>,
-    /// Where its data are, if not in a directory of its own.
-    pub data: Option<PathBuf>,
 }
 
 /// Runs the agent, perhaps with other subordinate ids than this machine's.
@@ -34,6 +32,7 @@ exec "$@""#;
 pub struct Agent<'host> {
     host: &'host Host,
     directory: TempDir,
+    data: PathBuf,
     options: AgentOptions,
     /// What it finds in `/etc/subuid` and `/etc/subgid`, if not what this machine has.
     ids: Option<String>,
@@ -51,10 +50,26 @@ impl<'host> Agent<'host> {
 
     /// `ids` are the subordinate ids that the machine has for the agent.
     pub fn start_with_ids(host: &'host Host, options: AgentOptions, ids: Option<&str>) -> Self {
+        Self::start_in(host, options, ids, None)
+    }
+
+    /// With its data in a place of the test's choice.
+    pub fn start_on(host: &'host Host, data: PathBuf) -> Self {
+        Self::start_in(host, AgentOptions::default(), None, Some(data))
+    }
+
+    fn start_in(
+        host: &'host Host,
+        options: AgentOptions,
+        ids: Option<&str>,
+        data: Option<PathBuf>,
+    ) -> Self {
         let directory = TempDir::with_prefix("hythe-agent-").expect("a temporary directory");
+        let data = data.unwrap_or_else(|| directory.path().join("data"));
         let mut agent = Self {
             host,
             directory,
+            data,
             options,
             ids: ids.map(str::to_owned),
             process: None,
@@ -68,8 +83,7 @@ impl<'host> Agent<'host> {
     }
 
     pub fn data(&self) -> PathBuf {
-        let own = || self.directory.path().join("data");
-        self.options.data.clone().unwrap_or_else(own)
+        self.data.clone()
     }
 
     pub fn socket(&self) -> PathBuf {

@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use nix::pty::{Winsize, openpty};
@@ -26,6 +27,7 @@ pub struct Terminal {
     keyboard: File,
     shown: Arc<Mutex<Vec<u8>>>,
     child: Child,
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Terminal {
@@ -57,7 +59,7 @@ impl Terminal {
         let mut screen = keyboard.try_clone().expect("a second handle");
         let shown = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&shown);
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             // The kernel answers EIO when the other side is gone: the end.
             while let Ok(count @ 1..) = screen.read(&mut buffer) {
@@ -71,6 +73,7 @@ impl Terminal {
             keyboard,
             shown,
             child,
+            reader: Some(reader),
         }
     }
 
@@ -101,7 +104,13 @@ impl Terminal {
         let status = eventually(&format!("{} ends", self.line), SHORT, || {
             self.child.try_wait().expect("it can be asked")
         });
-        // The last words may still be on their way from the reader's thread.
+        // The last words are there when the reader is at the end, which comes with the last
+        // program that holds the terminal.
+        if let Some(reader) = self.reader.take() {
+            eventually("all that was shown is read", SHORT, || {
+                reader.is_finished().then_some(())
+            });
+        }
         Finished {
             code: status.code().unwrap_or(-1),
             stdout: self.text().into_bytes(),

@@ -263,7 +263,18 @@ impl Cgroup {
             if !any || Instant::now() > deadline {
                 return Ok(());
             }
+            self.thaw_the_dying();
             thread::sleep(PAUSE_BETWEEN_LOOKS);
+        }
+    }
+
+    /// What v1 has frozen dies only once it is thawed; it runs no further instruction of its own,
+    /// as the signal is there before.
+    fn thaw_the_dying(&self) {
+        if let Some(path) = self.legacy().0.get("freezer")
+            && let Err(error) = Directory(path).write("freezer.state", "THAWED")
+        {
+            tracing::debug!(path = %path.display(), %error, "nothing to thaw");
         }
     }
 

@@ -250,7 +250,9 @@ impl Cgroup {
             let group = Directory(&path);
             // Since Linux 5.14; catches also what is being forked.
             if group.has("cgroup.kill") {
-                return group.write("cgroup.kill", "1");
+                group.write("cgroup.kill", "1")?;
+                self.thaw_the_dying();
+                return Ok(());
             }
         }
         // Processes may fork while the list is read: until a list holds none that lived.

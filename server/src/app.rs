@@ -11,9 +11,10 @@ use crate::auth::Auth;
 use crate::blob_store::{BlobStore, Ownership, StoreError};
 use crate::config::{Config, ScrubConfig};
 use crate::db::{Database, DbError};
-use crate::http::{Api, Listener, install_metrics};
+use crate::http::{Api, ListenError, Listener, install_metrics};
 use crate::jobs::Jobs;
 use crate::registry::{Registry, RegistryError, Replica, Scrubber};
+use crate::tls::TlsError;
 
 /// A registry that is bound to its address and ready to serve.
 ///
@@ -38,19 +39,19 @@ impl Server {
         let unbound = |source| ServeError::Listen { address, source };
         // The address first: a second registry on the same data would fail
         // here, before it touches anything.
-        let listener = Listener::bind(config.http.clone()).await.map_err(unbound)?;
+        let listener = Listener::bind(config.http.clone())
+            .await
+            .map_err(|error| match error {
+                ListenError::Bind(error) => unbound(error),
+                ListenError::Tls(error) => ServeError::Tls(error),
+            })?;
         let local_addr = listener.local_addr().map_err(unbound)?;
         let store = BlobStore::open(&config.storage)?;
         let owned = store.take_over()?;
         let db = Database::open(&config.database).await?;
+        let may_be_open = config.auth.may_be_open;
         let auth = Auth::new(db.clone(), config.auth);
-        if !address.ip().is_loopback() && auth.is_without_accounts().await? {
-            tracing::warn!(
-                %address,
-                "there are no accounts: whoever reaches this address may read, replace and \
-                 delete every image (hythe registry user add makes one)"
-            );
-        }
+        protected(address, may_be_open, (&auth, config.http.tls.is_some())).await?;
         let registry = Registry::new(db, store, config.rules);
         let scrub = match config.scrub.interval {
             Some(every) => Some((every, scrubber(&registry, &config.scrub)?)),
@@ -104,6 +105,35 @@ impl BlobFiles {
     }
 }
 
+/// Refuses to serve what nothing protects on an address that others reach, and
+/// warns where the operator says that it may be so.
+async fn protected(
+    address: SocketAddr,
+    may_be_open: bool,
+    (auth, has_tls): (&Auth, bool),
+) -> Result<(), ServeError> {
+    if address.ip().is_loopback() {
+        return Ok(());
+    }
+    if !has_tls {
+        tracing::warn!(
+            %address,
+            "plain HTTP: passwords, tokens and images can be read and changed on their way"
+        );
+    }
+    if auth.is_without_accounts().await? {
+        if !may_be_open {
+            return Err(ServeError::NoAccounts { address });
+        }
+        tracing::warn!(
+            %address,
+            "there are no accounts: whoever reaches this address may read, replace and \
+             delete every image (hythe registry user add makes one)"
+        );
+    }
+    Ok(())
+}
+
 /// What reads blobs again, as the configuration has it.
 pub(crate) fn scrubber(registry: &Registry, config: &ScrubConfig) -> Result<Scrubber, ServeError> {
     let replica = config.replica.as_ref().map(Replica::open).transpose();
@@ -127,6 +157,19 @@ pub enum ServeError {
         /// Why.
         #[source]
         source: std::io::Error,
+    },
+    /// The certificate cannot be used or made.
+    #[error("cannot serve with TLS")]
+    Tls(#[source] TlsError),
+    /// Nobody could log in, and nothing says that nobody has to.
+    #[error(
+        "refusing to serve without accounts on {address}, which other machines can reach; \
+         make one (hythe registry user add NAME; hythe registry grant add user:NAME admin '**'), \
+         or allow it with --allow-insecure-listen"
+    )]
+    NoAccounts {
+        /// The address that was asked for.
+        address: SocketAddr,
     },
     /// The blob store cannot be used.
     #[error("cannot open the blob store")]

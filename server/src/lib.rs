@@ -10,6 +10,7 @@
 //! auth     [3] who is asking, what may they do; tokens
 //! registry [3] the rules, in the words of the specification
 //! db       [2] the only module that knows SQL
+//! tls      [2] certificates, given or made, read again when they change
 //! blob_store [2] the only module that knows object stores
 //! config       what the operator said; each floor is handed its own part
 //! ```
@@ -31,6 +32,7 @@ mod maintenance;
 mod registry;
 #[cfg(test)]
 mod testing;
+mod tls;
 
 pub use app::{BlobFiles, ServeError, Server};
 pub use auth::{
@@ -44,3 +46,4 @@ pub use registry::{
     AsItWas, BadBlob, Collected, Finding, Hurt, MoveRecord, ObjectHolder, PlatformRecord, Problem,
     Remedy, RepositoryRecord, Scrubbed, TagDecision, TagRecord,
 };
+pub use tls::{Authority, TlsError};

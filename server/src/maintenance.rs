@@ -6,13 +6,14 @@ use hythe_oci::{Digest, RepositoryName, Tag};
 use crate::app::{ServeError, scrubber};
 use crate::auth::Accounts;
 use crate::blob_store::BlobStore;
-use crate::config::{Config, JobsConfig, ScrubConfig};
+use crate::config::{Config, JobsConfig, ScrubConfig, TlsConfig};
 use crate::db::Database;
 use crate::jobs;
 use crate::registry::{
     AsItWas, Collected, Finding, MoveRecord, Problem, Registry, RepositoryRecord, Scrubbed,
     TagDecision, TagRecord,
 };
+use crate::tls::Authority;
 
 /// Who is said to have done what is done here.
 const ADMINISTRATOR: &str = "administrator";
@@ -30,6 +31,18 @@ impl Maintenance {
     pub async fn accounts(config: &Config) -> Result<Accounts, ServeError> {
         let db = Database::open(&config.database).await?;
         Ok(Accounts::of_operator(db))
+    }
+
+    /// The authority that clients of a registry have to trust, made now if the
+    /// registry is to make its own and has not; `None` where its certificate is
+    /// another authority's, or where it has none.
+    pub fn authority(config: &Config) -> Result<Option<Authority>, ServeError> {
+        match &config.http.tls {
+            Some(TlsConfig::Made { made, .. }) => {
+                Authority::ensure(made).map(Some).map_err(ServeError::Tls)
+            }
+            Some(TlsConfig::Given { .. }) | None => Ok(None),
+        }
     }
 
     /// Opens the stores of a configuration and brings the schema up to date.

@@ -9,20 +9,26 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every folder of `src` and what it may import from the crate beside itself.
-const MAY_IMPORT: [(&str, &[&str]); 7] = [
+const MAY_IMPORT: [(&str, &[&str]); 8] = [
     ("config", &[]),
     ("blob_store", &["config"]),
     ("db", &["config"]),
+    ("tls", &["config"]),
     ("auth", &["db", "config"]),
     // Both stores hand their errors up as they are.
     ("registry", &["blob_store", "db", "config"]),
     // error.rs sorts the stores' errors into statuses.
-    ("http", &["registry", "auth", "blob_store", "db", "config"]),
+    (
+        "http",
+        &["registry", "auth", "tls", "blob_store", "db", "config"],
+    ),
     ("jobs", &["registry", "config"]),
 ];
 
 /// Words that belong to one folder, or file, alone.
-const ONLY_IN: [(&str, &[&str]); 6] = [
+const ONLY_IN: [(&str, &[&str]); 8] = [
+    ("tokio_rustls::", &["tls", "http"]),
+    ("rcgen::", &["tls"]),
     ("sqlx::", &["db"]),
     ("object_store::", &["blob_store"]),
     ("axum::", &["http"]),

@@ -5,6 +5,7 @@
 //! asks a server or an agent.
 
 mod accounts;
+mod ca;
 mod check;
 mod gc;
 mod retention;
@@ -42,6 +43,8 @@ enum Verb {
     Tags(tags::TagsArguments),
     /// Say what is wrong with schema, rows and objects, changing nothing
     Check(check::CheckArguments),
+    /// Print the authority that clients have to trust, and how they do
+    Ca(ca::CaArguments),
     /// People who may log in
     User(accounts::UserArguments),
     /// Accounts for programs
@@ -77,6 +80,7 @@ async fn dispatch(verb: Verb, stores: &StoreArguments) -> Outcome {
         Verb::Repositories(arguments) => tags::repositories(&arguments, stores).await,
         Verb::Tags(arguments) => tags::tags(&arguments, stores).await,
         Verb::Check(arguments) => check::run(&arguments, stores).await,
+        Verb::Ca(arguments) => ca::run(&arguments, stores),
         Verb::User(arguments) => accounts::run(Noun::User(arguments), stores).await,
         Verb::Robot(arguments) => accounts::run(Noun::Robot(arguments), stores).await,
         Verb::Group(arguments) => accounts::run(Noun::Group(arguments), stores).await,

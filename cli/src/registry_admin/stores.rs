@@ -37,12 +37,30 @@ pub(super) struct StoreArguments {
 impl StoreArguments {
     /// The registry's settings, with those of its other flags at their defaults.
     pub(super) fn config(&self) -> anyhow::Result<Config> {
+        self.load(Vec::new())
+    }
+
+    /// The settings of a registry on that address.
+    pub(super) fn config_for(&self, listen: Option<&str>) -> anyhow::Result<Config> {
+        self.load(vec![("listen", listen.map(str::to_owned))])
+    }
+
+    /// The settings of a registry that is served with TLS.
+    pub(super) fn config_with_tls(&self, listen: Option<&str>) -> anyhow::Result<Config> {
+        let on = Some("on".to_owned());
+        self.load(vec![
+            ("listen", listen.map(str::to_owned)),
+            ("tls.mode", on),
+        ])
+    }
+
+    fn load(&self, mut flags: Vec<(&'static str, Option<String>)>) -> anyhow::Result<Config> {
         let data = self.data.as_ref().map(|path| path.display().to_string());
-        let flags = [
+        flags.extend([
             ("data", data),
             ("storage", self.storage.clone()),
             ("database", self.database.clone()),
-        ];
+        ]);
         let flags = flags
             .into_iter()
             .filter_map(|(key, value)| Some((key, value?)))

@@ -35,9 +35,15 @@ struct SettingArguments {
     /// Where metadata lives: `sqlite:///…` or `postgres://…`
     #[arg(long, value_name = "URL")]
     database: Option<String>,
-    /// Serve plain HTTP on an address that other machines can reach
+    /// Serve plain HTTP, and without accounts, on an address that other machines can reach
     #[arg(long)]
     allow_insecure_listen: bool,
+    /// Certificate to serve with, PEM; without one the registry makes its own where it needs one
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<String>,
+    /// The certificate's key, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<String>,
 }
 
 impl SettingArguments {
@@ -47,6 +53,8 @@ impl SettingArguments {
             ("data", self.data.map(|path| path.display().to_string())),
             ("storage", self.storage),
             ("database", self.database),
+            ("tls.certificate", self.tls_certificate),
+            ("tls.key", self.tls_key),
             (
                 "allow_insecure_listen",
                 self.allow_insecure_listen.then(|| "true".to_owned()),

@@ -31,7 +31,6 @@ pub(crate) enum Presented {
     },
     /// A token alone.
     Bearer(Secret),
-    #[expect(dead_code, reason = "for the TLS listener, which comes next")]
     /// The name in a certificate that our authority signed.
     Certificate(String),
 }

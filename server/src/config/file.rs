@@ -24,6 +24,7 @@ pub(super) struct File {
     pub(super) quotas: Vec<Quota>,
     pub(super) storage_options: BTreeMap<String, String>,
     pub(super) external_url: String,
+    pub(super) tls: Tls,
     pub(super) auth: Auth,
     pub(super) limits: Limits,
     pub(super) database_pool: DatabasePool,
@@ -33,6 +34,16 @@ pub(super) struct File {
     pub(super) scrub: Scrub,
     pub(super) replica_options: BTreeMap<String, String>,
     pub(super) telemetry: Telemetry,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tls {
+    pub(super) mode: String,
+    pub(super) certificate: String,
+    pub(super) key: String,
+    pub(super) client_ca: String,
+    pub(super) names: String,
 }
 
 #[derive(Debug, Deserialize)]

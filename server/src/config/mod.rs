@@ -12,7 +12,7 @@ mod secret;
 mod sources;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -60,6 +60,41 @@ pub struct HttpConfig {
     /// The address that clients know this registry by; `None` is the one that
     /// each of them says.
     pub external_url: Option<Url>,
+    /// Certificates; `None` is plain HTTP.
+    pub tls: Option<TlsConfig>,
+}
+
+/// Where certificates come from.
+#[derive(Clone, Debug)]
+pub enum TlsConfig {
+    /// From files of the operator.
+    Given {
+        /// The certificate, and those between it and its authority.
+        certificate: PathBuf,
+        /// Its key.
+        key: PathBuf,
+        /// Whose signature a client's certificate needs.
+        client_ca: Option<PathBuf>,
+    },
+    /// The registry makes them.
+    Made {
+        /// For whom, and where they are kept.
+        made: MadeTls,
+        /// Whose signature a client's certificate needs.
+        client_ca: Option<PathBuf>,
+    },
+}
+
+/// Certificates that the registry makes for itself.
+#[derive(Clone, Debug)]
+pub struct MadeTls {
+    /// Where they are kept.
+    pub folder: PathBuf,
+    /// The address that is listened on.
+    pub listen: IpAddr,
+    /// Names and addresses that clients know the registry by, beside those that
+    /// it finds out.
+    pub names: Vec<String>,
 }
 
 /// Who is let in, and how.
@@ -191,7 +226,7 @@ pub enum ConfigError {
     /// The address can be reached from other machines, and nothing protects it.
     #[error(
         "refusing to serve plain HTTP on {listen}, which other machines can reach; \
-         listen on a loopback address, or allow it with --allow-insecure-listen \
+         leave tls.mode at \"auto\", or allow it with --allow-insecure-listen \
          (allow_insecure_listen = true, HYTHE_ALLOW_INSECURE_LISTEN=true)"
     )]
     InsecureListen {

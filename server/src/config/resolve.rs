@@ -10,8 +10,8 @@ use url::Url;
 use super::file::File;
 use super::sources::{Sources, merge};
 use super::{
-    AuthConfig, Config, ConfigError, DatabaseConfig, HttpConfig, JobsConfig, Policies,
-    ReplicaConfig, RulesConfig, ScrubConfig, Secret, StorageConfig, TelemetryConfig,
+    AuthConfig, Config, ConfigError, DatabaseConfig, HttpConfig, JobsConfig, MadeTls, Policies,
+    ReplicaConfig, RulesConfig, ScrubConfig, Secret, StorageConfig, TelemetryConfig, TlsConfig,
 };
 
 const STORAGE_SCHEMES: [&str; 5] = ["file", "s3", "gs", "az", "memory"];
@@ -55,6 +55,7 @@ fn resolve(table: Table) -> Result<Config, ConfigError> {
                 .redirect_blobs
                 .then(|| Duration::from_secs(file.redirect_expire_seconds)),
             external_url: external_url(&file.external_url)?,
+            tls: tls(&file, listen, &data)?,
         },
         auth: auth(&file, listen)?,
         storage: storage(&file, &data)?,
@@ -93,10 +94,72 @@ fn listen(file: &File) -> Result<SocketAddr, ConfigError> {
             &format!("{:?} is not an address and a port", file.listen),
         )
     })?;
-    if !listen.ip().is_loopback() && !file.allow_insecure_listen {
-        return Err(ConfigError::InsecureListen { listen });
-    }
     Ok(listen)
+}
+
+fn tls(file: &File, listen: SocketAddr, data: &Path) -> Result<Option<TlsConfig>, ConfigError> {
+    let said = &file.tls;
+    let is_given = !said.certificate.is_empty();
+    if is_given != !said.key.is_empty() {
+        return Err(invalid(
+            "tls",
+            "a certificate needs its key, and a key its certificate",
+        ));
+    }
+    let is_near = listen.ip().is_loopback();
+    let is_wanted = match said.mode.as_str() {
+        "auto" => is_given || !(is_near || file.allow_insecure_listen),
+        "on" => true,
+        "off" if is_given => {
+            return Err(invalid("tls.mode", "off, and there is a certificate"));
+        }
+        "off" => false,
+        other => {
+            let reason = format!("{other:?} is none of auto, on and off");
+            return Err(invalid("tls.mode", &reason));
+        }
+    };
+    if !is_wanted {
+        if !is_near && !file.allow_insecure_listen {
+            return Err(ConfigError::InsecureListen { listen });
+        }
+        return Ok(None);
+    }
+    let client_ca = match said.client_ca.as_str() {
+        "" => None,
+        path => Some(absolute(path)?),
+    };
+    if is_given {
+        return Ok(Some(TlsConfig::Given {
+            certificate: absolute(&said.certificate)?,
+            key: absolute(&said.key)?,
+            client_ca,
+        }));
+    }
+    Ok(Some(TlsConfig::Made {
+        made: made_tls(file, listen, data)?,
+        client_ca,
+    }))
+}
+
+fn made_tls(file: &File, listen: SocketAddr, data: &Path) -> Result<MadeTls, ConfigError> {
+    let names = file.tls.names.split(',').map(str::trim);
+    let mut names: Vec<String> = names
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect();
+    let outside = external_url(&file.external_url)?;
+    names.extend(outside.and_then(|url| url.host_str().map(str::to_owned)));
+    let known = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'*');
+    if let Some(wrong) = names.iter().find(|name| !name.bytes().all(known)) {
+        let reason = format!("{wrong:?} is neither a name nor an address");
+        return Err(invalid("tls.names", &reason));
+    }
+    Ok(MadeTls {
+        folder: data.join("tls"),
+        listen: listen.ip(),
+        names,
+    })
 }
 
 fn external_url(text: &str) -> Result<Option<Url>, ConfigError> {
@@ -318,20 +381,46 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_others_reach_needs_a_word() {
+    fn an_address_that_others_reach_has_tls_or_needs_a_word() {
         for listen in ["0.0.0.0:5000", "[::]:5000", "192.0.2.1:5000"] {
-            let error = load(&[("listen", listen)], &[]).unwrap_err();
+            let config = load(&[("listen", listen)], &[]).unwrap();
+            assert!(matches!(config.http.tls, Some(TlsConfig::Made { .. })));
+            assert!(!config.auth.may_be_open);
+            let error = load(&[("listen", listen), ("tls.mode", "off")], &[]).unwrap_err();
             assert!(
                 error.to_string().contains("--allow-insecure-listen"),
                 "{error}"
             );
-            load(
+            let config = load(
                 &[("listen", listen)],
                 &[("HYTHE_ALLOW_INSECURE_LISTEN", "true")],
             )
             .unwrap();
+            assert!(config.http.tls.is_none() && config.auth.may_be_open);
         }
-        load(&[("listen", "[::1]:0")], &[]).unwrap();
+        let near = load(&[("listen", "[::1]:0")], &[]).unwrap();
+        assert!(near.http.tls.is_none() && near.auth.may_be_open);
+        let near = load(&[("listen", "[::1]:0"), ("tls.mode", "on")], &[]).unwrap();
+        assert!(near.http.tls.is_some());
+    }
+
+    #[test]
+    fn a_certificate_goes_with_its_key() {
+        let given = [("tls.certificate", "/c.pem"), ("tls.key", "/k.pem")];
+        let config = load(&given, &[]).unwrap();
+        assert!(matches!(config.http.tls, Some(TlsConfig::Given { .. })));
+        for wrong in [
+            vec![given[0]],
+            vec![given[1]],
+            vec![given[0], given[1], ("tls.mode", "off")],
+            vec![("tls.mode", "maybe")],
+            vec![("tls.mode", "on"), ("tls.names", "a b")],
+            vec![("external_url", "ftp://x")],
+            vec![("auth.access_token_seconds", "5")],
+            vec![("auth.service", "a\"b")],
+        ] {
+            load(&wrong, &[]).unwrap_err();
+        }
     }
 
     #[test]

@@ -137,7 +137,9 @@ pub(super) fn address(request: &Parts) -> Option<IpAddr> {
 /// What a request shows of its sender.
 pub(super) fn presented(request: &Parts) -> Result<Presented, ApiError> {
     let Some(value) = request.headers.get(header::AUTHORIZATION) else {
-        return Ok(Presented::Nothing);
+        let shown = request.extensions.get::<CertificateName>();
+        let by_name = |shown: &CertificateName| Presented::Certificate(shown.0.to_string());
+        return Ok(shown.map_or(Presented::Nothing, by_name));
     };
     // Never repeated in an answer or a log.
     parse(value).ok_or_else(|| {
@@ -286,6 +288,10 @@ pub(super) fn base_url(api: &Api, request: &Parts) -> String {
     let fallback = api.config.listen.to_string();
     format!("{scheme}://{}", host.filter(known).unwrap_or(&fallback))
 }
+
+/// The name in the certificate that a request's sender showed.
+#[derive(Clone, Debug)]
+pub(super) struct CertificateName(pub(super) std::sync::Arc<str>);
 
 /// Marks a request that came over TLS.
 #[derive(Clone, Copy, Debug)]

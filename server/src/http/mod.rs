@@ -33,7 +33,7 @@ mod uploads;
 use std::sync::Arc;
 
 pub(crate) use metrics::install as install_metrics;
-pub(crate) use serve::Listener;
+pub(crate) use serve::{ListenError, Listener};
 
 use crate::auth::{Auth, Caller};
 use crate::config::HttpConfig;

@@ -1,5 +1,6 @@
 //! Connections: accepting, limits against idle ones, an end in good order.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,42 +10,86 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use http::Request;
 use hyper::body::Incoming;
+use hyper::rt::{Read, Write};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tower::ServiceExt as _;
 
 use super::Api;
+use super::access::{CertificateName, Secured};
 use super::router::router;
 use crate::config::HttpConfig;
+use crate::tls::{Certificates, TlsError, name_in};
+
+/// A client that needs longer to say hello is not one.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 
 /// A bound address that serves the API.
 #[derive(Debug)]
 pub(crate) struct Listener {
     listener: TcpListener,
     config: HttpConfig,
+    certificates: Option<Arc<Certificates>>,
+}
+
+/// Why an address cannot be served on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ListenError {
+    #[error(transparent)]
+    Bind(#[from] io::Error),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// What a connection needs; cheap to clone.
+#[derive(Clone)]
+struct Connections {
+    router: Router,
+    builder: Arc<Builder<TokioExecutor>>,
+    certificates: Option<Arc<Certificates>>,
+}
+
+/// What is known of a connection before its first request.
+#[derive(Clone)]
+struct Peer {
+    address: SocketAddr,
+    is_secured: bool,
+    certificate: Option<CertificateName>,
 }
 
 impl Listener {
-    /// Binds the configured address.
-    pub(crate) async fn bind(config: HttpConfig) -> std::io::Result<Self> {
+    /// Binds the configured address, and reads or makes its certificate.
+    pub(crate) async fn bind(config: HttpConfig) -> Result<Self, ListenError> {
         let listener = TcpListener::bind(config.listen).await?;
-        Ok(Self { listener, config })
+        let certificates = config.tls.as_ref().map(Certificates::load).transpose()?;
+        Ok(Self {
+            listener,
+            config,
+            certificates: certificates.map(Arc::new),
+        })
     }
 
     /// The address, with the port that was picked.
-    pub(crate) fn local_addr(&self) -> std::io::Result<SocketAddr> {
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
     /// Serves until `shutdown`; then accepts nothing new and gives requests
     /// under way their grace.
     pub(crate) async fn serve(self, api: Api, shutdown: impl Future<Output = ()>) {
-        let router = router(api);
-        let builder = Arc::new(builder(&self.config));
+        let following = self.certificates.clone();
+        let following = following.map(|files| tokio::spawn(files.follow()));
+        let connections = Connections {
+            router: router(api),
+            builder: Arc::new(builder(&self.config)),
+            certificates: self.certificates,
+        };
         let graceful = GracefulShutdown::new();
         let slots = Arc::new(Semaphore::new(self.config.connections));
         let mut shutdown = std::pin::pin!(shutdown);
@@ -53,18 +98,12 @@ impl Listener {
                 accepted = accept(&self.listener, &slots) => accepted,
                 () = &mut shutdown => break,
             };
-            let Some((stream, peer, slot)) = accepted else {
+            let Some((stream, address, slot)) = accepted else {
                 continue;
             };
-            let service = TowerToHyperService::new(service(router.clone(), peer));
-            let connection = builder
-                .serve_connection_with_upgrades(TokioIo::new(stream), service)
-                .into_owned();
-            let connection = graceful.watch(connection);
+            let (connections, watcher) = (connections.clone(), graceful.watcher());
             tokio::spawn(async move {
-                if let Err(error) = connection.await {
-                    tracing::debug!(%peer, error = %error, "a connection broke");
-                }
+                connections.serve(stream, address, watcher).await;
                 drop(slot);
             });
         }
@@ -76,13 +115,64 @@ impl Listener {
         {
             tracing::warn!("requests were still under way when the grace time was over");
         }
+        if let Some(following) = following {
+            following.abort();
+        }
     }
+}
+
+impl Connections {
+    /// One connection to its end.
+    async fn serve(self, stream: TcpStream, address: SocketAddr, watcher: Watcher) {
+        let mut peer = Peer {
+            address,
+            is_secured: false,
+            certificate: None,
+        };
+        let Some(certificates) = &self.certificates else {
+            return self.talk(TokioIo::new(stream), peer, watcher).await;
+        };
+        // Each handshake asks anew, so a changed certificate is seen by the
+        // next connection, and by none that is under way.
+        let acceptor = TlsAcceptor::from(certificates.now());
+        match tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => {
+                peer.is_secured = true;
+                peer.certificate = shown(&stream);
+                self.talk(TokioIo::new(stream), peer, watcher).await;
+            }
+            Ok(Err(error)) => tracing::debug!(peer = %address, %error, "a handshake failed"),
+            Err(_) => tracing::debug!(peer = %address, "a handshake took too long"),
+        }
+    }
+
+    async fn talk<S>(&self, stream: S, peer: Peer, watcher: Watcher)
+    where
+        S: Read + Write + Unpin + Send + 'static,
+    {
+        let address = peer.address;
+        let service = TowerToHyperService::new(service(self.router.clone(), peer));
+        let connection = self
+            .builder
+            .serve_connection_with_upgrades(stream, service)
+            .into_owned();
+        if let Err(error) = watcher.watch(connection).await {
+            tracing::debug!(peer = %address, error = %error, "a connection broke");
+        }
+    }
+}
+
+/// The name in the certificate that a client showed and that was verified.
+fn shown(stream: &TlsStream<TcpStream>) -> Option<CertificateName> {
+    let (_, session) = stream.get_ref();
+    let certificate = session.peer_certificates()?.first()?;
+    name_in(certificate).map(|name| CertificateName(name.into()))
 }
 
 /// The connection's requests, each knowing where it comes from.
 fn service(
     router: Router,
-    peer: SocketAddr,
+    peer: Peer,
 ) -> impl tower::Service<
     Request<Incoming>,
     Response = axum::response::Response,
@@ -90,7 +180,14 @@ fn service(
     Future: Send,
 > + Clone {
     router.map_request(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
+        let extensions = request.extensions_mut();
+        extensions.insert(ConnectInfo(peer.address));
+        if peer.is_secured {
+            extensions.insert(Secured);
+        }
+        if let Some(name) = &peer.certificate {
+            extensions.insert(name.clone());
+        }
         request.map(Body::new)
     })
 }

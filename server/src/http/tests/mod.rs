@@ -65,6 +65,7 @@ impl TestApp {
             shutdown_grace: Duration::from_secs(1),
             redirect_expire: None,
             external_url: None,
+            tls: None,
         };
         Self {
             router: super::router::router(Api::new(

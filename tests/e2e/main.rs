@@ -30,6 +30,7 @@ mod many_containers;
 mod network_crash;
 mod networks;
 mod pull_crash;
+mod registry_accounts;
 mod registry_admin;
 mod registry_artifacts;
 mod registry_clients;

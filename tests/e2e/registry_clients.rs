@@ -142,18 +142,18 @@ fn assert_same_blobs(left: &Path, right: &Path) {
 }
 
 /// podman with a store of its own, so that the machine's is left alone.
-struct PodmanStorage {
+pub(crate) struct PodmanStorage {
     directory: TempDir,
 }
 
 impl PodmanStorage {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             directory: TempDir::new().expect("a temporary directory"),
         }
     }
 
-    fn podman(&self, host: &Host, arguments: &[&str]) -> hythe_tests::Finished {
+    pub(crate) fn podman(&self, host: &Host, arguments: &[&str]) -> hythe_tests::Finished {
         let at = |name: &str| self.directory.path().join(name);
         fs::write(
             at("policy.json"),

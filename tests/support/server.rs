@@ -21,6 +21,7 @@ pub struct Server<'host> {
     directory: TempDir,
     port: u16,
     listen: String,
+    has_tls: bool,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     process: Option<Child>,
@@ -32,6 +33,8 @@ pub struct ServerOptions<'a> {
     pub port: u16,
     /// The address to listen on, when not only this host is to be served.
     pub listen: Option<&'a str>,
+    /// Whether it serves with TLS; clients then use the address that it listens on.
+    pub has_tls: bool,
     /// Further command-line arguments.
     pub arguments: &'a [&'a str],
     pub environment: Vec<(String, String)>,
@@ -44,6 +47,7 @@ impl Default for ServerOptions<'_> {
         Self {
             port: 5000,
             listen: None,
+            has_tls: false,
             arguments: &[],
             environment: Vec::new(),
             disk_bytes: None,
@@ -88,32 +92,42 @@ impl<'host> Server<'host> {
     }
 
     pub fn start_as(host: &'host Host, options: &ServerOptions<'_>) -> Self {
+        let mut server = Self::not_started(host, options);
+        server.restart();
+        server
+    }
+
+    /// Everything but its process: `restart` starts it the first time.
+    pub fn not_started(host: &'host Host, options: &ServerOptions<'_>) -> Self {
         let directory = TempDir::new().expect("a temporary directory");
         let data = directory.path().join("data");
         let disk = options
             .disk_bytes
             .map(|bytes| SmallDisk::mount(&data, bytes));
-        let mut server = Self {
+        Self {
             host,
             disk,
             directory,
             port: options.port,
             listen: format!("{}:{}", options.listen.unwrap_or("127.0.0.1"), options.port),
+            has_tls: options.has_tls,
             arguments: options.arguments.iter().map(ToString::to_string).collect(),
             environment: options.environment.clone(),
             process: None,
-        };
-        server.restart();
-        server
+        }
     }
 
     /// `127.0.0.1:5000`, as clients on the same host say it.
     pub fn address(&self) -> String {
+        if self.has_tls {
+            return self.listen.clone();
+        }
         format!("127.0.0.1:{}", self.port)
     }
 
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address())
+        let scheme = if self.has_tls { "https" } else { "http" };
+        format!("{scheme}://{}{path}", self.address())
     }
 
     pub fn data(&self) -> PathBuf {
@@ -165,6 +179,7 @@ impl<'host> Server<'host> {
                 .args([
                     "--silent",
                     "--fail",
+                    "--insecure",
                     "--noproxy",
                     "*",
                     "--output",

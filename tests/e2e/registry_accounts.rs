@@ -175,7 +175,7 @@ fn podman_skopeo_and_oras_log_in() {
         .fails_saying("wrong user name or password");
     registry
         .push_as("alice", PASSWORD, "other/base:1")
-        .fails_saying("denied");
+        .fails_saying("403 (Forbidden)");
 
     let storage = crate::registry_clients::PodmanStorage::new();
     let directory = TempDir::new().expect("a temporary directory");
@@ -257,13 +257,13 @@ fn a_robot_does_what_it_may_until_its_token_is_revoked() {
     registry.push_as("ci", token, "ci/app:1").ok();
     registry
         .push_as("ci", token, "ci/deep/app:1")
-        .fails_saying("denied");
+        .fails_saying("403 (Forbidden)");
     registry
         .pull_as("ci", token, "team/base:1")
-        .fails_saying("denied");
+        .fails_saying("403 (Forbidden)");
     registry
         .pull_as("ci", token, "ci/app:1")
-        .fails_saying("denied");
+        .fails_saying("403 (Forbidden)");
     let delete = ["--request", "DELETE", "--user", &format!("ci:{token}")];
     let answer = registry.curl(&delete, "/v2/ci/app/manifests/1");
     assert_eq!(answer.status, 403, "{answer:?}");

@@ -52,13 +52,22 @@ pub(in crate::engine) fn image_error(error: ImageError) -> EngineError {
     }
 }
 
-/// What a registry said, or why it said nothing.
+/// What a registry said, or why it said nothing. That it wants somebody to log in
+/// is no 401 of ours: docker would take that for a question, ask its user for a
+/// password and wait.
 fn registry_error(error: &ClientError) -> EngineError {
     let text = super::error::chain(error);
     match error {
         ClientError::NotFound { .. } => EngineError::NotFound(text),
-        ClientError::Unauthorized { .. } => EngineError::Unauthorized(text),
         _ => EngineError::Internal(text),
+    }
+}
+
+/// What a registry said to a login.
+fn login_error(error: &ClientError) -> EngineError {
+    match error {
+        ClientError::Unauthorized { .. } => EngineError::Unauthorized(super::error::chain(error)),
+        other => registry_error(other),
     }
 }
 

@@ -220,7 +220,7 @@ impl Engine {
         let credentials = Credentials::from(credentials);
         let client = &self.shared.registry_client;
         let tried = client.login(&host, &credentials).await;
-        tried.map_err(|error| super::registry_error(&error))?;
+        tried.map_err(|error| super::login_error(&error))?;
         Ok("Login Succeeded".to_owned())
     }
 }

@@ -26,6 +26,7 @@ pub struct Server {
     local_addr: SocketAddr,
     api: Api,
     registry: Registry,
+    auth: Auth,
     jobs: Jobs,
     _owned: Ownership,
 }
@@ -61,8 +62,9 @@ impl Server {
         Ok(Self {
             listener,
             local_addr,
-            api: Api::new(registry.clone(), auth, config.http),
+            api: Api::new(registry.clone(), auth.clone(), config.http),
             registry,
+            auth,
             jobs,
             _owned: owned,
         })
@@ -87,6 +89,7 @@ impl Server {
         if let Err(error) = self.registry.write_pulls().await {
             tracing::warn!(%error, "the last pulls were not noted");
         }
+        self.auth.flush().await;
         tracing::info!("the registry has stopped");
         Ok(())
     }

@@ -26,7 +26,8 @@ const MAY_IMPORT: [(&str, &[&str]); 8] = [
 ];
 
 /// Words that belong to one folder, or file, alone.
-const ONLY_IN: [(&str, &[&str]); 8] = [
+const ONLY_IN: [(&str, &[&str]); 9] = [
+    ("reqwest::", &["auth"]),
     ("tokio_rustls::", &["tls", "http"]),
     ("rcgen::", &["tls"]),
     ("sqlx::", &["db"]),

@@ -143,7 +143,7 @@ fn docker_logs_in_pushes_and_pulls_through_the_agent() {
     agent
         .docker(&["push", &theirs])
         .finish()
-        .fails_saying("alice may not");
+        .fails_saying("forbidden");
     agent
         .docker(&["pull", &format!("{address}/secret/base:1")])
         .finish()
@@ -260,10 +260,10 @@ fn a_robot_does_what_it_may_until_its_token_is_revoked() {
         .fails_saying("403 (Forbidden)");
     registry
         .pull_as("ci", token, "team/base:1")
-        .fails_saying("403 (Forbidden)");
+        .fails_saying("ci may not pull");
     registry
         .pull_as("ci", token, "ci/app:1")
-        .fails_saying("403 (Forbidden)");
+        .fails_saying("ci may not pull");
     let delete = ["--request", "DELETE", "--user", &format!("ci:{token}")];
     let answer = registry.curl(&delete, "/v2/ci/app/manifests/1");
     assert_eq!(answer.status, 403, "{answer:?}");
@@ -399,9 +399,10 @@ fn wrong_logins_do_not_hold_up_pulls() {
     let file = registry.authority_file();
     let url = registry.server.url("/v2/team/base/manifests/1");
     // One connection, many requests: what is measured is the server.
-    let config: String = (0..200)
-        .map(|_| format!("url = \"{url}\"\noutput = \"/dev/null\"\n"))
-        .collect();
+    let requests = |url: &str, count: usize| {
+        format!("url = \"{url}\"\noutput = \"/dev/null\"\n").repeat(count)
+    };
+    let config = requests(&url, 200);
     let pull = || {
         let begun = std::time::Instant::now();
         host.command("curl")
@@ -418,14 +419,7 @@ fn wrong_logins_do_not_hold_up_pulls() {
         .args(["address", "add", "10.9.8.8/32", "dev", "lo"])
         .finish()
         .ok();
-    let guesses: String = (0..2000)
-        .map(|_| {
-            format!(
-                "url = \"{}\"\noutput = \"/dev/null\"\n",
-                registry.server.url("/v2/")
-            )
-        })
-        .collect();
+    let guesses = requests(&registry.server.url("/v2/"), 2000);
     let mut guessing = host
         .command("curl")
         .args(["--silent", "--noproxy", "*", "--interface", "10.9.8.8"])

@@ -100,6 +100,12 @@ pub(crate) enum TokenError {
     NotYetValid,
     #[error("the token was revoked")]
     Revoked,
+    #[error("nobody here is known by tokens of that issuer")]
+    UnknownIssuer,
+    #[error("nobody here is known by the subject of the token")]
+    UnknownSubject,
+    #[error("the issuer of the token does not answer")]
+    SilentIssuer,
 }
 
 /// Signs what a token says.

@@ -202,6 +202,14 @@ impl Caller {
         self.may_everywhere(Action::Admin)
     }
 
+    /// Whether they may make tokens of their own: with a token, one that leaked
+    /// could make others that outlive it.
+    pub(crate) fn may_make_tokens(&self) -> bool {
+        let by = self.identity().map(|identity| &identity.credential);
+        let is_themselves = matches!(by, Some(Credential::Password(_) | Credential::Certificate));
+        is_themselves && self.scope.is_none()
+    }
+
     /// Whether nobody said who they are.
     pub(crate) fn is_anonymous(&self) -> bool {
         self.who == Who::Anonymous

@@ -11,6 +11,7 @@ use super::Auth;
 use super::access_token::{self, Claims, TokenError};
 use super::caller::{Caller, Credential, Identity};
 use super::directory::{Snapshot, limits_of};
+use super::oidc::{claimed_issuer, looks_like_a_token};
 use super::pattern::RepositoryPattern;
 use super::scope::{Limit, Scope};
 use super::throttle::Network;
@@ -19,6 +20,9 @@ use crate::db::{AccountRecord, ApiTokenRecord, DbError};
 
 /// What every API token begins with, for those that look for leaked secrets.
 pub(super) const API_TOKEN_PREFIX: &str = "hythe_";
+
+/// What somebody may log in as who shows a token of another issuer.
+const OIDC_NAME: &str = "oidc";
 
 /// What a request shows of its sender.
 #[derive(Clone, Debug)]
@@ -81,6 +85,9 @@ impl Auth {
             Presented::Bearer(token) if token.expose().starts_with(API_TOKEN_PREFIX) => {
                 by_api_token(&snapshot, None, token.expose())
             }
+            Presented::Bearer(token) if self.is_of_others(token.expose()) => {
+                self.by_identity(&snapshot, token.expose()).await
+            }
             Presented::Bearer(token) => {
                 let audience = self.service();
                 let claims = self.verified(&snapshot, token.expose(), audience).await?;
@@ -114,6 +121,14 @@ impl Auth {
         }
         let outcome = if secret.starts_with(API_TOKEN_PREFIX) {
             by_api_token(snapshot, Some(name), secret)
+        } else if looks_like_a_token(secret) {
+            let caller = self.by_identity(snapshot, secret).await;
+            // Some jobs know the name of their account, and some do not.
+            let is_said = |caller: &Caller| name == OIDC_NAME || caller.name() == Some(name);
+            caller.and_then(|caller| {
+                let is_right = is_said(&caller);
+                is_right.then_some(caller).ok_or(Refused::WrongPassword)
+            })
         } else {
             let checked = self.0.passwords.check(hash, secret).await;
             match (checked.map_err(|_| Refused::Busy)?, found) {
@@ -131,6 +146,20 @@ impl Auth {
             tracing::warn!(address = ?address, "too many failed logins from one address");
         }
         outcome
+    }
+
+    /// Whether a token says that somebody else made it.
+    fn is_of_others(&self, token: &str) -> bool {
+        claimed_issuer(token).is_some_and(|issuer| issuer != self.service())
+    }
+
+    /// By a token of another issuer.
+    async fn by_identity(&self, snapshot: &Snapshot, token: &str) -> Result<Caller, Refused> {
+        let identities = snapshot.identities();
+        let identity = self.0.issuers.identity(token, identities).await?;
+        let found = snapshot.account(&identity.account_id);
+        let found = found.ok_or(TokenError::UnknownSubject)?;
+        account(snapshot, found, Credential::Identity(identity.id.clone()))
     }
 
     /// What a token of ours says. One that is signed with a key that another

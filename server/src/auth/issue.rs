@@ -5,7 +5,7 @@ use std::time::Duration;
 use hythe_oci::RepositoryName;
 
 use super::access_token::{Access, Claims, Proof, TokenError, sign};
-use super::caller::Caller;
+use super::caller::{Caller, Credential};
 use super::identify::bearer;
 use super::scope::Scope;
 use super::{Auth, Refused, keys};
@@ -29,9 +29,11 @@ impl Auth {
             .await
     }
 
-    /// A token that only buys such tokens; `None` for who has no account.
+    /// A token that only buys such tokens; `None` for who has no account, and
+    /// for those that another issuer lets in: it decides for how long.
     pub(crate) async fn issue_refresh(&self, caller: &Caller) -> Result<Option<String>, Refused> {
-        if caller.identity().is_none() {
+        let by = caller.identity().map(|identity| &identity.credential);
+        if matches!(by, None | Some(Credential::Identity(_))) {
             return Ok(None);
         }
         let audience = self.refresh_audience();

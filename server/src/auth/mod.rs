@@ -20,6 +20,7 @@ mod directory;
 mod identify;
 mod issue;
 mod keys;
+mod oidc;
 mod password;
 mod rights;
 mod scope;
@@ -41,6 +42,7 @@ pub(crate) use issue::Issued;
 pub use rights::Effect;
 pub(crate) use scope::Scope;
 pub use scope::{Limit, LimitError};
+pub(crate) use throttle::{Network, Throttle};
 
 use crate::config::AuthConfig;
 use crate::db::{Database, DbError};
@@ -54,13 +56,18 @@ struct Inner {
     directory: directory::Directory,
     passwords: password::Passwords,
     failures: throttle::Throttle,
+    issuers: oidc::Issuers,
+    audit: audit::AuditLog,
     config: AuthConfig,
 }
 
 impl Auth {
     /// The accounts that a database has.
     pub(crate) fn new(db: Database, config: AuthConfig) -> Self {
+        let audit = audit::AuditLog::start(db.clone(), config.audit_keep);
         Self(Arc::new(Inner {
+            issuers: oidc::Issuers::new(),
+            audit,
             directory: directory::Directory::new(db),
             passwords: password::Passwords::new(config.password_checks),
             failures: throttle::Throttle::new(config.failed_logins_per_minute),
@@ -69,10 +76,26 @@ impl Auth {
     }
 
     /// What an administrator does, for a caller who may.
-    #[cfg(test)]
     pub(crate) fn accounts(&self, caller: &Caller, address: Option<String>) -> Accounts {
         let db = self.0.directory.database().clone();
         Accounts::of_caller(db, caller.label(), address)
+    }
+
+    /// Puts something on record.
+    pub(crate) fn record(&self, entry: AuditEntry) {
+        self.0.audit.record(entry);
+    }
+
+    /// Returns once everything is written that was put on record.
+    pub(crate) async fn flush(&self) {
+        self.0.audit.flush().await;
+    }
+
+    /// Learns at once of a change that this process has just made.
+    pub(crate) async fn refresh(&self) {
+        if let Err(error) = self.0.directory.newest().await {
+            tracing::warn!(%error, "accounts could not be read again");
+        }
     }
 
     /// Whether nobody has an account or a right yet.

@@ -26,6 +26,7 @@ pub(super) struct File {
     pub(super) external_url: String,
     pub(super) tls: Tls,
     pub(super) auth: Auth,
+    pub(super) audit: Audit,
     pub(super) limits: Limits,
     pub(super) database_pool: DatabasePool,
     pub(super) manifests: Manifests,
@@ -59,9 +60,18 @@ pub(super) struct Auth {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct Audit {
+    pub(super) pulls: bool,
+    pub(super) keep_days: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Limits {
     pub(super) manifest_bytes: u64,
     pub(super) connections: usize,
+    pub(super) requests_per_minute_of_address: u32,
+    pub(super) requests_per_minute_of_account: u32,
     pub(super) header_timeout_seconds: u64,
     pub(super) body_idle_timeout_seconds: u64,
     pub(super) shutdown_grace_seconds: u64,

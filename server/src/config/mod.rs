@@ -62,6 +62,13 @@ pub struct HttpConfig {
     pub external_url: Option<Url>,
     /// Certificates; `None` is plain HTTP.
     pub tls: Option<TlsConfig>,
+    /// Whether pulls are put on record too.
+    pub audit_pulls: bool,
+    /// How many requests of one address are answered in a minute; 0 is any
+    /// number.
+    pub requests_per_minute_of_address: u32,
+    /// The same of one account.
+    pub requests_per_minute_of_account: u32,
 }
 
 /// Where certificates come from.
@@ -114,6 +121,8 @@ pub struct AuthConfig {
     pub password_checks: usize,
     /// How many logins of one address may fail in a minute; 0 is any number.
     pub failed_logins_per_minute: u32,
+    /// For how long audit records are kept; `None` is for ever.
+    pub audit_keep: Option<Duration>,
 }
 
 /// Where blobs live.

@@ -56,6 +56,9 @@ fn resolve(table: Table) -> Result<Config, ConfigError> {
                 .then(|| Duration::from_secs(file.redirect_expire_seconds)),
             external_url: external_url(&file.external_url)?,
             tls: tls(&file, listen, &data)?,
+            audit_pulls: file.audit.pulls,
+            requests_per_minute_of_address: file.limits.requests_per_minute_of_address,
+            requests_per_minute_of_account: file.limits.requests_per_minute_of_account,
         },
         auth: auth(&file, listen)?,
         storage: storage(&file, &data)?,
@@ -100,7 +103,7 @@ fn listen(file: &File) -> Result<SocketAddr, ConfigError> {
 fn tls(file: &File, listen: SocketAddr, data: &Path) -> Result<Option<TlsConfig>, ConfigError> {
     let said = &file.tls;
     let is_given = !said.certificate.is_empty();
-    if is_given != !said.key.is_empty() {
+    if is_given == said.key.is_empty() {
         return Err(invalid(
             "tls",
             "a certificate needs its key, and a key its certificate",
@@ -202,6 +205,8 @@ fn auth(file: &File, listen: SocketAddr) -> Result<AuthConfig, ConfigError> {
             checks => checks,
         },
         failed_logins_per_minute: said.failed_logins_per_minute,
+        audit_keep: (file.audit.keep_days > 0)
+            .then(|| Duration::from_secs(file.audit.keep_days.saturating_mul(86_400))),
     })
 }
 

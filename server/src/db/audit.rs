@@ -73,7 +73,6 @@ impl Database {
             .collect()
     }
 
-    #[expect(dead_code, reason = "for the job that does so, which comes next")]
     /// Removes records that are older than `oldest`.
     pub(crate) async fn forget_audit_records(&self, oldest: i64) -> Result<u64, DbError> {
         let mut write = self.begin().await?;

@@ -12,13 +12,13 @@ use http::header::{self, HeaderValue};
 use http::request::Parts;
 use hythe_oci::RepositoryName;
 
-use super::Api;
 use super::answer::text;
 use super::error::{ApiError, ErrorCode};
 use super::facts_route::FactsRoute;
 use super::route::Route;
-use crate::auth::{Action, Caller, Missing, Presented, Refused, Scope};
-use crate::config::Secret;
+use super::{Api, audit};
+use crate::auth::{Action, Caller, Missing, Network, Presented, Refused, Scope, Throttle};
+use crate::config::{HttpConfig, Secret};
 
 /// What a route asks of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,21 +99,72 @@ impl Route {
     }
 }
 
+/// Somebody who was not let in, as far as it is known who they are.
+#[derive(Debug)]
+pub(super) struct Turned {
+    pub(super) caller: Caller,
+    pub(super) error: ApiError,
+}
+
+impl From<ApiError> for Turned {
+    fn from(error: ApiError) -> Self {
+        let caller = Caller::nobody();
+        Self { caller, error }
+    }
+}
+
 /// Who sends this request, and whether they may.
-pub(super) async fn admit(api: &Api, need: Need<'_>, request: &Parts) -> Result<Caller, ApiError> {
+pub(super) async fn admit(api: &Api, need: Need<'_>, request: &Parts) -> Result<Caller, Turned> {
     if need == Need::Nothing {
         return Ok(Caller::nobody());
     }
     let presented = presented(request)?;
     let caller = identify(api, &presented, request).await;
-    let caller = caller.map_err(|refused| refusal(api, &refused, need, request))?;
+    let caller = caller.map_err(|refused| {
+        let error = refusal(api, &refused, need, request);
+        audit::refused(api, &presented, &error, request);
+        error
+    })?;
+    api.rates.take(&caller, request)?;
     // Docker's search without a login has nothing to show and asks but once;
     // podman's asks again elsewhere when it is told to show something.
     let shows_nothing = matches!(presented, Presented::Nothing)
         && !(need == Need::Lists && request.headers.contains_key(DOCKER_SEARCH));
     match missing(&caller, need, shows_nothing) {
         None => Ok(caller),
-        Some(missing) => Err(refuse(api, &caller, (need, missing), request)),
+        Some(missing) => {
+            let error = refuse(api, &caller, (need, missing), request);
+            Err(Turned { caller, error })
+        }
+    }
+}
+
+/// How often somebody may ask.
+#[derive(Debug)]
+pub(super) struct Rates {
+    addresses: Throttle<Network>,
+    accounts: Throttle<String>,
+}
+
+impl Rates {
+    pub(super) fn new(config: &HttpConfig) -> Self {
+        Self {
+            addresses: Throttle::new(config.requests_per_minute_of_address),
+            accounts: Throttle::new(config.requests_per_minute_of_account),
+        }
+    }
+
+    /// An account is counted wherever it asks from; who has none, by address.
+    fn take(&self, caller: &Caller, request: &Parts) -> Result<(), ApiError> {
+        let taken = match (caller.name(), address(request)) {
+            (Some(name), _) => self.accounts.take(name.to_owned()),
+            (None, Some(address)) => self.addresses.take(Network::from(address)),
+            (None, None) => Ok(()),
+        };
+        taken.map_err(|often| {
+            let message = "too many requests; come again a little later";
+            ApiError::too_many(message, often.retry_after)
+        })
     }
 }
 
@@ -246,13 +297,14 @@ fn challenge(api: &Api, request: &Parts, need: Need<'_>, error: Option<&'static 
     );
     let scope = match need {
         Need::OneOf(name, actions) => {
-            let mut actions = actions.to_vec();
-            if actions == PUSH {
-                actions = PULL_OR_PUSH.to_vec();
-            } else if actions == PULL_OR_PUSH {
-                actions = PULL.to_vec();
-            }
-            Some(Scope::needed(name.as_str(), actions).to_string())
+            // Who asks what is there is about to push, maybe, and some clients
+            // fetch one token for all of it. A right that they lack is left out.
+            let actions = if actions == PUSH {
+                PULL_OR_PUSH
+            } else {
+                actions
+            };
+            Some(Scope::needed(name.as_str(), actions.iter().copied()).to_string())
         }
         Need::Lists => Some("registry:catalog:*".to_owned()),
         Need::Nothing | Need::Proof | Need::Administration => None,

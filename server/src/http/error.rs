@@ -108,6 +108,19 @@ impl ApiError {
         Self::plain(StatusCode::SERVICE_UNAVAILABLE).with_header(header::RETRY_AFTER, "5")
     }
 
+    /// What the client is told, in one line.
+    pub(crate) fn told(&self) -> String {
+        let messages = self
+            .errors
+            .iter()
+            .filter_map(|error| error["message"].as_str());
+        let messages: Vec<&str> = messages.collect();
+        match messages.as_slice() {
+            [] => self.status.to_string(),
+            messages => messages.join("; "),
+        }
+    }
+
     /// Fits no code of the specification; a body in another form is allowed.
     fn plain(status: StatusCode) -> Self {
         Self {

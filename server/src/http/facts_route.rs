@@ -91,6 +91,25 @@ impl FactsRoute {
         }
     }
 
+    /// What it does to what, if that is put on record.
+    pub(super) fn audited(&self) -> Option<(&'static str, String)> {
+        match self {
+            Self::ChangeRepository(name) => Some(("describe repository", name.to_string())),
+            Self::DeleteRepository(name) => Some(("delete repository", name.to_string())),
+            Self::RestoreTag(name, tag) => Some(("restore tag", format!("{name}:{tag}"))),
+            Self::SetPolicy(kind) => Some(("set policy", format!("{kind:?}"))),
+            Self::ListRepositories
+            | Self::DescribeRepository(_)
+            | Self::GiveStar(_)
+            | Self::TakeStar(_)
+            | Self::ListTags(_)
+            | Self::DescribeTag(..)
+            | Self::TagHistory(..)
+            | Self::OpenApi
+            | Self::ListPolicies => None,
+        }
+    }
+
     /// A short, fixed name, for metrics and logs.
     pub(super) fn name(&self) -> &'static str {
         match self {

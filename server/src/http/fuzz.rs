@@ -159,7 +159,7 @@ fn path_of(route: &Route) -> String {
         Route::Facts(route) => route.path(),
         Route::GetToken | Route::PostToken => "/token".to_owned(),
         Route::Jwks => "/.well-known/jwks.json".to_owned(),
-        Route::Api(endpoint) => format!("/api/v1/{}", endpoint.path()),
+        Route::Api(endpoint) => endpoint.path(),
         Route::Health => "/healthz".to_owned(),
         Route::Ready => "/readyz".to_owned(),
         Route::Metrics => "/metrics".to_owned(),

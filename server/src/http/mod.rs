@@ -7,6 +7,7 @@
 mod access;
 mod answer;
 mod api_v1;
+mod audit;
 mod blobs;
 mod body;
 mod error;
@@ -35,6 +36,7 @@ use std::sync::Arc;
 pub(crate) use metrics::install as install_metrics;
 pub(crate) use serve::{ListenError, Listener};
 
+use self::access::Rates;
 use crate::auth::{Auth, Caller};
 use crate::config::HttpConfig;
 use crate::registry::Registry;
@@ -52,6 +54,7 @@ fn by(caller: &Caller) -> &str {
 pub(crate) struct Api {
     registry: Registry,
     auth: Auth,
+    rates: Arc<Rates>,
     config: Arc<HttpConfig>,
 }
 
@@ -61,6 +64,7 @@ impl Api {
         Self {
             registry,
             auth,
+            rates: Arc::new(Rates::new(&config)),
             config: Arc::new(config),
         }
     }

@@ -296,7 +296,7 @@ pub(super) mod tests {
             | Route::GetToken
             | Route::PostToken
             | Route::Jwks
-            | Route::Api(api_v1::Endpoint::WhoAmI)
+            | Route::Api(_)
             | Route::Health
             | Route::Ready
             | Route::Metrics => (),
@@ -305,9 +305,10 @@ pub(super) mod tests {
         "ping get_blob head_blob delete_blob get_manifest head_manifest put_manifest \
          delete_manifest start_upload upload_status append_chunk complete_upload cancel_upload \
          list_tags list_referrers list_repositories search_ping search get_token \
-         post_token jwks api_who_am_i health ready metrics"
+         post_token jwks health ready metrics"
             .split_whitespace()
             .chain(FactsRoute::NAMES)
+            .chain(api_v1::Endpoint::NAMES)
             .collect()
     }
 
@@ -317,7 +318,7 @@ pub(super) mod tests {
     }
 
     /// Method, path, the route's name, the repository's name in it.
-    pub(in crate::http) const ROUTES: [(&str, &str, &str, &str); 55] = [
+    pub(in crate::http) const ROUTES: [(&str, &str, &str, &str); 74] = [
         ("GET", "/v2/", "ping", ""),
         ("GET", "/v2", "ping", ""),
         ("HEAD", "/v2/", "ping", ""),
@@ -376,6 +377,30 @@ pub(super) mod tests {
         ("GET", "/api/v1/policies", "api_list_policies", ""),
         ("GET", "/api/v1/openapi.json", "api_open_api", ""),
         ("PUT", "/api/v1/policies/quotas", "api_set_policy", ""),
+        ("GET", "/api/v1/audit", "api_audit", ""),
+        ("GET", "/api/v1/accounts", "api_list_accounts", ""),
+        ("POST", "/api/v1/accounts", "api_add_account", ""),
+        ("PATCH", "/api/v1/accounts/x", "api_change_account", ""),
+        ("DELETE", "/api/v1/accounts/x", "api_remove_account", ""),
+        ("GET", "/api/v1/groups", "api_list_groups", ""),
+        ("POST", "/api/v1/groups", "api_add_group", ""),
+        ("DELETE", "/api/v1/groups/x", "api_remove_group", ""),
+        ("PUT", "/api/v1/groups/x/members/y", "api_add_member", ""),
+        (
+            "DELETE",
+            "/api/v1/groups/x/members/y",
+            "api_remove_member",
+            "",
+        ),
+        ("GET", "/api/v1/tokens", "api_list_own_tokens", ""),
+        ("POST", "/api/v1/tokens", "api_make_token", ""),
+        ("DELETE", "/api/v1/tokens/x", "api_revoke_token", ""),
+        ("GET", "/api/v1/grants", "api_list_grants", ""),
+        ("POST", "/api/v1/grants", "api_add_grant", ""),
+        ("DELETE", "/api/v1/grants/x", "api_remove_grant", ""),
+        ("GET", "/api/v1/identities", "api_list_identities", ""),
+        ("POST", "/api/v1/identities", "api_add_identity", ""),
+        ("DELETE", "/api/v1/identities/x", "api_remove_identity", ""),
         ("GET", "/healthz", "health", ""),
         ("GET", "/readyz", "ready", ""),
         ("GET", "/metrics", "metrics", ""),

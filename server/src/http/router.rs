@@ -16,7 +16,7 @@ use super::error::ApiError;
 use super::metrics::Observed;
 use super::route::Route;
 use super::{
-    Api, access, api_v1, blobs, facts, health, listings, manifests, search, token, uploads,
+    Api, access, api_v1, audit, blobs, facts, health, listings, manifests, search, token, uploads,
 };
 use crate::auth::Caller;
 
@@ -61,8 +61,21 @@ async fn admit(
     route: Route,
     (request, body): (Parts, Body),
 ) -> Result<Response, ApiError> {
-    let caller = access::admit(api, route.need(), &request).await?;
-    dispatch(api, route, &caller, (request, body)).await
+    let subject = audit::subject(api, &route);
+    let admitted = access::admit(api, route.need(), &request).await;
+    let (caller, refused) = match admitted {
+        Ok(caller) => (caller, None),
+        Err(refused) => (refused.caller, Some(refused.error)),
+    };
+    let about = subject.map(|subject| (subject, request.clone()));
+    let outcome = match refused {
+        Some(error) => Err(error),
+        None => dispatch(api, route, &caller, (request, body)).await,
+    };
+    if let Some((subject, request)) = about {
+        audit::ended(api, subject, &caller, (&request, &outcome));
+    }
+    outcome
 }
 
 async fn dispatch(

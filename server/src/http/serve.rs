@@ -33,7 +33,7 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// A bound address that serves the API.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    listener: TcpListener,
+    socket: TcpListener,
     config: HttpConfig,
     certificates: Option<Arc<Certificates>>,
 }
@@ -66,10 +66,10 @@ struct Peer {
 impl Listener {
     /// Binds the configured address, and reads or makes its certificate.
     pub(crate) async fn bind(config: HttpConfig) -> Result<Self, ListenError> {
-        let listener = TcpListener::bind(config.listen).await?;
+        let socket = TcpListener::bind(config.listen).await?;
         let certificates = config.tls.as_ref().map(Certificates::load).transpose()?;
         Ok(Self {
-            listener,
+            socket,
             config,
             certificates: certificates.map(Arc::new),
         })
@@ -77,7 +77,7 @@ impl Listener {
 
     /// The address, with the port that was picked.
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.socket.local_addr()
     }
 
     /// Serves until `shutdown`; then accepts nothing new and gives requests
@@ -95,7 +95,7 @@ impl Listener {
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
             let accepted = tokio::select! {
-                accepted = accept(&self.listener, &slots) => accepted,
+                accepted = accept(&self.socket, &slots) => accepted,
                 () = &mut shutdown => break,
             };
             let Some((stream, address, slot)) = accepted else {
@@ -108,7 +108,7 @@ impl Listener {
             });
         }
         // No new connection may wait in the queue for a server that is leaving.
-        drop(self.listener);
+        drop(self.socket);
         if tokio::time::timeout(self.config.shutdown_grace, graceful.shutdown())
             .await
             .is_err()

@@ -18,7 +18,7 @@ use super::access::{self, Need};
 use super::answer::answer;
 use super::error::{ApiError, ErrorCode};
 use super::query::Query;
-use super::{Api, body as bodies};
+use super::{Api, audit, body as bodies};
 use crate::auth::{Caller, Issued, Presented, Refused, Scope};
 use crate::config::Secret;
 
@@ -29,8 +29,8 @@ const MAX_FORM_BYTES: u64 = 64 << 10;
 /// For callers that prove themselves with the request, or not at all.
 pub(super) async fn get(api: &Api, request: &Parts) -> Result<Response, ApiError> {
     let query = Query::of(&request.uri);
-    let caller = access::identify(api, &access::presented(request)?, request).await;
-    let caller = caller.map_err(|refused| refusal(api, &refused, request))?;
+    let presented = access::presented(request)?;
+    let caller = identified(api, &presented, request).await?;
     let scopes = Scope::parse_all(query.all("scope"));
     let offline = query.get("offline_token") == Some("true");
     let issued = issue(api, &caller, &scopes, offline).await;
@@ -58,8 +58,7 @@ pub(super) async fn post(api: &Api, (request, body): (Parts, Body)) -> Result<Re
                 name: field("username").to_owned(),
                 secret: Secret::new(field("password")),
             };
-            let caller = access::identify(api, &presented, &request).await;
-            (caller.map_err(|error| refused(&error))?, None)
+            (identified(api, &presented, &request).await?, None)
         }
         "refresh_token" => {
             let token = field("refresh_token");
@@ -106,6 +105,15 @@ pub(super) async fn jwks(api: &Api, request: &Parts) -> Result<Response, ApiErro
     Ok(document(
         &keys.map_err(|error| refusal(api, &error, request))?,
     ))
+}
+
+async fn identified(api: &Api, presented: &Presented, request: &Parts) -> Result<Caller, ApiError> {
+    let caller = access::identify(api, presented, request).await;
+    caller.map_err(|refused| {
+        let error = refusal(api, &refused, request);
+        audit::refused(api, presented, &error, request);
+        error
+    })
 }
 
 async fn issue(

@@ -101,6 +101,7 @@ pub(crate) fn auth_config() -> AuthConfig {
         key_rotate: Duration::from_hours(1),
         password_checks: 2,
         failed_logins_per_minute: 60,
+        audit_keep: None,
     }
 }
 

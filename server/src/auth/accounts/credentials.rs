@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use rand::RngCore as _;
 use serde::Serialize;
-use url::Url;
 
 use super::{AccountError, Accounts, new_id, now_ms, time};
 use crate::auth::Limit;
 use crate::auth::identify::{API_TOKEN_PREFIX, hash_of};
+use crate::auth::oidc::is_safe;
 use crate::db::{ApiTokenRecord, DirectoryTable, IdentityRecord, Named};
 
 const MAX_LABEL_CHARS: usize = 100;
@@ -143,17 +143,9 @@ impl Accounts {
         (subject, audience): (&str, &str),
     ) -> Result<String, AccountError> {
         let owner = self.account(account).await?;
-        let url = Url::parse(issuer).map_err(|error| {
-            AccountError::Invalid(format!("{issuer:?} is no issuer's address: {error}"))
-        })?;
-        let is_near = url.host_str().is_some_and(|host| {
-            host == "localhost"
-                || host
-                    .parse::<std::net::IpAddr>()
-                    .is_ok_and(|ip| ip.is_loopback())
-        });
-        if url.scheme() != "https" && !(url.scheme() == "http" && is_near) {
-            let reason = "an issuer's address is https://, or http:// on this machine".to_owned();
+        if !is_safe(issuer) {
+            let reason =
+                format!("{issuer:?} is no issuer's address: https://, or http:// on this machine");
             return Err(AccountError::Invalid(reason));
         }
         if subject.is_empty() || audience.is_empty() || subject.chars().all(|c| c == '*') {

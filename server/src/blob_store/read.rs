@@ -1,4 +1,4 @@
-//! Reads segments: from a file as [`read_disk`](super::read_disk) does, from the
+//! Reads segments: from a file as [`read_disk`] does, from the
 //! network with connections that break taken up again.
 
 use std::ops::Range;

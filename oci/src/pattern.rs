@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{RepositoryName, Tag};
+use crate::reference::{RepositoryName, Tag};
 
 /// Longer than any name that it could mean.
 const MAX_BYTES: usize = 255;

@@ -7,12 +7,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every module of `src`, and what it may import from the crate beside itself.
-const MAY_IMPORT: [(&str, &[&str]); 8] = [
+const MAY_IMPORT: [(&str, &[&str]); 9] = [
     ("digest", &[]),
     ("compression", &[]),
     ("ignore_file", &[]),
     ("media_type", &["compression"]),
     ("reference", &["digest"]),
+    ("pattern", &["reference"]),
     ("platform", &[]),
     ("manifest", &["digest", "media_type", "platform"]),
     (

@@ -202,17 +202,21 @@ async fn a_commit_is_what_the_container_saw() {
     assert!(ours.unwrap().contains("device 0") && theirs.unwrap().contains("device 0"));
     assert_eq!(seen, expected);
     ground.store.remove_snapshot(&container).await.unwrap();
-    // The base loses its names only, and goes with the image that was made on it.
+    the_base_goes_with_its_child(&ground, &id).await;
+}
+
+/// The base loses its names only, and goes with the image that was made on it.
+async fn the_base_goes_with_its_child(ground: &Ground, id: &ImageId) {
     let refused = ground.remove(&id.to_string(), true).await.unwrap_err();
     assert!(
         refused.to_string().contains("dependent child images"),
         "{refused}"
     );
-    for name in ground.store.get(&id).unwrap().tags {
+    for name in ground.store.get(id).unwrap().tags {
         ground.remove(&name.to_string(), false).await.unwrap();
     }
     assert_eq!(ground.remains().1, 3);
-    assert!(ground.store.get(&id).is_ok());
+    assert!(ground.store.get(id).is_ok());
     ground.remove("committed", false).await.unwrap();
     assert_eq!(ground.remains(), (0, 0, 0));
 }

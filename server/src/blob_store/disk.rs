@@ -9,9 +9,8 @@
 //!
 //! Not through `object_store`'s own writer, for two reasons: that one stages
 //! beside the final name, so that what a crash leaves could only be found by
-//! walking the whole store, and it starts writing back to the disk only at the
-//! end, when a client is waiting for the fsync. Reading, listing and deleting
-//! do go through it.
+//! walking the whole store, and all of it goes through the page cache. Reading,
+//! listing and deleting do go through it.
 //!
 //! No thread is held between batches: a thousand slow uploads cost a thousand
 //! open files, not a thousand threads.
@@ -24,10 +23,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use super::staged::Staged;
 use super::{StoreError, key};
-
-/// How many bytes may wait in the page cache before the disk is told to start.
-const WRITE_BACK_BYTES: u64 = 32 * 1024 * 1024;
 
 /// One segment on its way to the disk.
 #[derive(Debug)]
@@ -38,9 +35,7 @@ pub(super) struct DiskWriter {
     /// The first batch, for as long as it is the only one.
     first: Option<Vec<Bytes>>,
     /// The batch before this one, being written.
-    in_flight: Option<JoinHandle<io::Result<File>>>,
-    write_back: Option<JoinHandle<io::Result<()>>>,
-    since_write_back: u64,
+    in_flight: Option<JoinHandle<io::Result<Staged>>>,
     /// Whether the staging file is no longer this writer's to remove.
     published: bool,
 }
@@ -54,8 +49,6 @@ impl DiskWriter {
             root,
             first: None,
             in_flight: None,
-            write_back: None,
-            since_write_back: 0,
             published: false,
         }
     }
@@ -68,17 +61,15 @@ impl DiskWriter {
             self.first = Some(batch);
             return Ok(());
         }
-        self.since_write_back += batch.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
-        let write_back = self.take_write_back(file.as_ref())?;
         let staging = self.staging.clone();
         self.in_flight = Some(spawn_blocking(move || {
-            let mut file = opened(file, &staging)?;
-            write_all(&mut file, &batch)?;
+            let mut file = match file {
+                Some(file) => file,
+                None => Staged::create(&staging)?,
+            };
+            file.write(&batch)?;
             Ok(file)
         }));
-        if let Some(file) = write_back {
-            self.write_back = Some(spawn_blocking(move || file.sync_data()));
-        }
         Ok(())
     }
 
@@ -87,7 +78,7 @@ impl DiskWriter {
         let (staging, target) = (self.staging.clone(), self.target.clone());
         let first = self.first.take().unwrap_or_default();
         let published = spawn_blocking(move || match staged {
-            Some(file) => publish(&file, &staging, &target),
+            Some(file) => publish(file, &staging, &target),
             None => write_small(&first, &target),
         });
         joined(published.await, "publishing a segment")?;
@@ -97,27 +88,11 @@ impl DiskWriter {
 
     /// Waits for the batch in flight and gives the file back; `None` before the
     /// first batch.
-    async fn settle(&mut self) -> Result<Option<File>, StoreError> {
+    async fn settle(&mut self) -> Result<Option<Staged>, StoreError> {
         let Some(in_flight) = self.in_flight.take() else {
             return Ok(None);
         };
         joined(in_flight.await, "writing a segment").map(Some)
-    }
-
-    /// A second handle to flush through, when enough has gathered and the last
-    /// flush is over.
-    fn take_write_back(&mut self, file: Option<&File>) -> Result<Option<File>, StoreError> {
-        let busy = self
-            .write_back
-            .as_ref()
-            .is_some_and(|flush| !flush.is_finished());
-        let Some(file) = file.filter(|_| self.since_write_back >= WRITE_BACK_BYTES && !busy) else {
-            return Ok(None);
-        };
-        self.since_write_back = 0;
-        file.try_clone()
-            .map(Some)
-            .map_err(|error| StoreError::disk("writing a segment", error))
     }
 }
 
@@ -144,13 +119,6 @@ impl Drop for DiskWriter {
     }
 }
 
-fn opened(file: Option<File>, staging: &Path) -> io::Result<File> {
-    match file {
-        Some(file) => Ok(file),
-        None => File::create_new(staging),
-    }
-}
-
 fn write_all(file: &mut File, batch: &[Bytes]) -> io::Result<()> {
     for bytes in batch {
         file.write_all(bytes)?;
@@ -159,8 +127,8 @@ fn write_all(file: &mut File, batch: &[Bytes]) -> io::Result<()> {
 }
 
 /// From here on the segment exists under its key, whatever happens.
-fn publish(file: &File, staging: &Path, target: &Path) -> io::Result<()> {
-    file.sync_all()?;
+fn publish(file: Staged, staging: &Path, target: &Path) -> io::Result<()> {
+    file.sync()?;
     std::fs::rename(staging, target)?;
     sync_folder_of(target)
 }

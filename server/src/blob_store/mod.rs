@@ -11,6 +11,7 @@ mod multipart;
 mod open;
 mod read;
 mod read_disk;
+mod staged;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ use object_store::{ObjectStore, ObjectStoreExt as _};
 
 pub(crate) use error::StoreError;
 use multipart::{MultipartWriter, Target};
+pub(crate) use read::Reader;
 
 /// How many bytes a writer is best handed at a time.
 pub(crate) const BATCH_BYTES: usize = 1024 * 1024;

@@ -12,6 +12,15 @@ use object_store::{GetOptions, GetResultPayload, ObjectStore};
 
 use super::{BlobStore, StoreError, read_disk};
 
+/// Who gets the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// Somebody who looks at them.
+    Program,
+    /// A socket that can send parts of files, and does nothing else with them.
+    Socket,
+}
+
 /// Connections in a row that brought nothing before a read is given up.
 const MAX_FRUITLESS: u32 = 4;
 /// How much longer is waited before each of them.
@@ -19,9 +28,19 @@ const BACKOFF: Duration = Duration::from_millis(250);
 
 impl BlobStore {
     /// The bytes `range` of a segment.
-    #[tracing::instrument(target = "hythe_trace", name = "store.read", skip_all)]
     pub(crate) async fn read(
         &self,
+        key: &str,
+        range: Range<u64>,
+    ) -> Result<BoxStream<'static, Result<Bytes, StoreError>>, StoreError> {
+        self.read_for(Reader::Program, key, range).await
+    }
+
+    /// The same, as suits who gets them.
+    #[tracing::instrument(target = "hythe_trace", name = "store.read", skip_all)]
+    pub(crate) async fn read_for(
+        &self,
+        reader: Reader,
         key: &str,
         range: Range<u64>,
     ) -> Result<BoxStream<'static, Result<Bytes, StoreError>>, StoreError> {
@@ -31,7 +50,7 @@ impl BlobStore {
         let options = GetOptions::new().with_range(Some(range.clone()));
         let result = self.objects.get_opts(&Path::from(key), options).await?;
         match result.payload {
-            GetResultPayload::File(file, _) => Ok(read_disk::read(file, range)),
+            GetResultPayload::File(file, _) => Ok(read_disk::read(file, range, reader)),
             GetResultPayload::Stream(stream) => Ok(Fetching {
                 objects: Arc::clone(&self.objects),
                 path: Path::from(key),

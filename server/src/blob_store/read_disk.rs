@@ -4,6 +4,8 @@
 //! piece to another thread and back costs more than the copy, and a buffer that
 //! was just filled is still in this processor's cache when it is sent. Only
 //! what the disk has to be asked for goes to a thread that may wait.
+//!
+//! For a socket that can send files it is not copied at all.
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
@@ -12,13 +14,14 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use rustix::fs::Advice;
 use rustix::io::{Errno, ReadWriteFlags};
 use tokio::task::spawn_blocking;
 
-use super::StoreError;
+use super::{Reader, StoreError};
+use crate::sys::mapped;
 
 /// How much is read at a time: large enough that the work per piece is small,
 /// small enough to stay in a processor's own cache.
@@ -30,19 +33,66 @@ const AHEAD_BYTES: NonZeroU64 = NonZeroU64::new(4 * 1024 * 1024).unwrap();
 /// Buffers that are kept for the next reads, of all requests.
 const SPARE_BUFFERS: usize = 64;
 
+/// How much is given to a socket at a time that sends files.
+const SENT_BYTES: usize = 1024 * 1024;
+
 /// The bytes `range` of an open file.
-pub(super) fn read(file: File, range: Range<u64>) -> BoxStream<'static, Result<Bytes, StoreError>> {
-    stream::try_unfold((Arc::new(file), range), |(file, left)| async move {
-        if left.is_empty() {
+pub(super) fn read(
+    file: File,
+    range: Range<u64>,
+    reader: Reader,
+) -> BoxStream<'static, Result<Bytes, StoreError>> {
+    let file = Arc::new(file);
+    // Without it everything is copied, as when the process has too many.
+    let mapped = match reader {
+        Reader::Socket => mapped::map(&file, &range).unwrap_or_default(),
+        Reader::Program => Bytes::new(),
+    };
+    let reading = Reading {
+        file,
+        left: range,
+        mapped,
+    };
+    stream::try_unfold(reading, |mut reading| async move {
+        if reading.left.is_empty() {
             return Ok(None);
         }
-        let piece = next(&file, &left)
-            .await
-            .map_err(|error| StoreError::disk("reading a segment", error))?;
-        let left = left.start + piece.len() as u64..left.end;
-        Ok(Some((piece, (file, left))))
+        let piece = match reading.next_mapped() {
+            Some(piece) => piece,
+            None => next(&reading.file, &reading.left)
+                .await
+                .map_err(|error| StoreError::disk("reading a segment", error))?,
+        };
+        reading.pass(piece.len());
+        Ok(Some((piece, reading)))
     })
     .boxed()
+}
+
+struct Reading {
+    file: Arc<File>,
+    left: Range<u64>,
+    /// What is left, as a socket takes it; nothing for another reader.
+    mapped: Bytes,
+}
+
+impl Reading {
+    /// The first bytes that are left, if they are in memory and not to be copied.
+    fn next_mapped(&self) -> Option<Bytes> {
+        let size = self.mapped.len().min(SENT_BYTES);
+        if size < mapped::MIN_BYTES {
+            return None;
+        }
+        let end = self.left.start + size as u64;
+        // What is between the two was read with them, and if not, the socket waits a little.
+        let is_there = |at| matches!(read_cached(&self.file, &mut [0], at), Ok(1));
+        (is_there(self.left.start) && is_there(end - 1)).then(|| self.mapped.slice(..size))
+    }
+
+    fn pass(&mut self, n_bytes: usize) {
+        self.left.start += n_bytes as u64;
+        self.mapped.advance(n_bytes.min(self.mapped.len()));
+    }
 }
 
 /// The first bytes of `left`, at least one.
@@ -135,8 +185,8 @@ mod tests {
         (0..=250).cycle().take(size).collect()
     }
 
-    async fn read_all(file: File, range: Range<u64>) -> Result<Vec<u8>, StoreError> {
-        let pieces: Vec<Bytes> = read(file, range).try_collect().await?;
+    async fn read_all(file: File, range: Range<u64>, by: Reader) -> Result<Vec<u8>, StoreError> {
+        let pieces: Vec<Bytes> = read(file, range, by).try_collect().await?;
         Ok(pieces.concat())
     }
 
@@ -151,20 +201,39 @@ mod tests {
             end - 1..end,
             7..PIECE_BYTES as u64 + 9,
         ] {
-            let cached = file(&content);
-            let cold = cached.try_clone().unwrap();
-            cold.sync_all().unwrap();
-            rustix::fs::fadvise(&cold, 0, None, Advice::DontNeed).unwrap();
-            let expected = &content
-                [usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()];
-            assert!(read_all(cold, range.clone()).await.unwrap() == expected);
-            assert!(read_all(cached, range).await.unwrap() == expected);
+            for by in [Reader::Program, Reader::Socket] {
+                let cached = file(&content);
+                let cold = cached.try_clone().unwrap();
+                cold.sync_all().unwrap();
+                rustix::fs::fadvise(&cold, 0, None, Advice::DontNeed).unwrap();
+                let expected = &content
+                    [usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()];
+                assert!(read_all(cold, range.clone(), by).await.unwrap() == expected);
+                assert!(read_all(cached, range.clone(), by).await.unwrap() == expected);
+            }
         }
     }
 
     #[tokio::test]
     async fn a_file_that_is_too_short_is_an_error() {
-        read_all(file(&pattern(10)), 0..11).await.unwrap_err();
+        let long = 2 * PIECE_BYTES as u64;
+        for by in [Reader::Program, Reader::Socket] {
+            read_all(file(&pattern(10)), 0..11, by).await.unwrap_err();
+            let cut = file(&pattern(10));
+            read_all(cut, 0..long, by).await.unwrap_err();
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_socket_gets_is_not_copied() {
+        let content = pattern(2 * SENT_BYTES + 5);
+        let end = content.len() as u64;
+        let pieces: Vec<Bytes> = read(file(&content), 0..end, Reader::Socket)
+            .try_collect()
+            .await
+            .unwrap();
+        let of_a_file = |piece: &&Bytes| mapped::file_of(piece).is_some();
+        assert_eq!(pieces.iter().filter(of_a_file).count(), 2);
     }
 
     #[tokio::test]

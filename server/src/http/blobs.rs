@@ -3,13 +3,15 @@
 use axum::body::Body;
 use axum::response::Response;
 use http::request::Parts;
-use http::{StatusCode, header};
+use http::{StatusCode, Version, header};
 use hythe_oci::{Digest, RepositoryName};
 
 use super::Api;
+use super::access::Secured;
 use super::answer::{CONTENT_DIGEST, answer, etag, has_already, not_modified, text};
 use super::error::{ApiError, ErrorCode};
 use super::range::{self, Wanted};
+use crate::blob_store::Reader;
 
 const OCTETS: &str = "application/octet-stream";
 
@@ -51,11 +53,11 @@ pub(super) async fn get(
     }
     match range::wanted(text(&request.headers, header::RANGE), size_bytes) {
         Wanted::Whole => {
-            let body = Body::from_stream(blob.read(0..size_bytes).await?);
+            let body = Body::from_stream(blob.read_for(reader(request), 0..size_bytes).await?);
             Ok(whole(digest, size_bytes, body))
         }
         Wanted::Part(part) => {
-            let body = Body::from_stream(blob.read(part.clone()).await?);
+            let body = Body::from_stream(blob.read_for(reader(request), part.clone()).await?);
             Ok(answer(
                 StatusCode::PARTIAL_CONTENT,
                 [
@@ -77,6 +79,17 @@ pub(super) async fn get(
             [(header::CONTENT_RANGE, format!("bytes */{size_bytes}"))],
             Body::empty(),
         )),
+    }
+}
+
+/// Whether the connection is one that sends files: what is encrypted or cut into
+/// frames has to be looked at.
+fn reader(request: &Parts) -> Reader {
+    let is_bare = request.extensions.get::<Secured>().is_none();
+    if is_bare && request.version <= Version::HTTP_11 {
+        Reader::Socket
+    } else {
+        Reader::Program
     }
 }
 

@@ -13,6 +13,7 @@ mod body;
 mod error;
 mod facts;
 mod facts_route;
+mod file_stream;
 #[cfg(test)]
 mod fuzz;
 mod health;

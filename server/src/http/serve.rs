@@ -23,6 +23,7 @@ use tower::ServiceExt as _;
 
 use super::Api;
 use super::access::{CertificateName, Secured};
+use super::file_stream::FileStream;
 use super::router::router;
 use crate::config::HttpConfig;
 use crate::tls::{Certificates, TlsError, name_in};
@@ -130,6 +131,7 @@ impl Connections {
             certificate: None,
         };
         let Some(certificates) = &self.certificates else {
+            let stream = FileStream::new(stream);
             return self.talk(TokioIo::new(stream), peer, watcher).await;
         };
         // Each handshake asks anew, so a changed certificate is seen by the

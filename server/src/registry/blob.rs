@@ -7,7 +7,7 @@ use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use hythe_oci::{Digest, RepositoryName};
 
 use super::{Registry, RegistryError};
-use crate::blob_store::{BlobStore, StoreError};
+use crate::blob_store::{BlobStore, Reader, StoreError};
 use crate::db::{BlobRecord, DeleteBlob, MountBlob, Segment};
 
 /// A client that asked whether a blob exists relies on the answer for a while.
@@ -117,15 +117,24 @@ impl Blob {
         self,
         range: Range<u64>,
     ) -> Result<BoxStream<'static, Result<Bytes, StoreError>>, RegistryError> {
+        self.read_for(Reader::Program, range).await
+    }
+
+    /// The same, as suits who gets them.
+    pub(crate) async fn read_for(
+        self,
+        reader: Reader,
+        range: Range<u64>,
+    ) -> Result<BoxStream<'static, Result<Bytes, StoreError>>, RegistryError> {
         let mut pieces = pieces(&self.segments, &range).into_iter();
         let Some((key, within)) = pieces.next() else {
             return Ok(stream::empty().boxed());
         };
-        let first = self.store.read(&key, within).await?;
+        let first = self.store.read_for(reader, &key, within).await?;
         let store = self.store;
         let rest = stream::iter(pieces).then(move |(key, within)| {
             let store = store.clone();
-            async move { store.read(&key, within).await }
+            async move { store.read_for(reader, &key, within).await }
         });
         Ok(first.chain(rest.try_flatten()).boxed())
     }

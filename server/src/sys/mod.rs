@@ -1,0 +1,3 @@
+//! What takes unsafe code, which is in this folder alone.
+
+pub(crate) mod mapped;

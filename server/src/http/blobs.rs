@@ -7,9 +7,9 @@ use http::{StatusCode, Version, header};
 use hythe_oci::{Digest, RepositoryName};
 
 use super::Api;
-use super::access::Secured;
 use super::answer::{CONTENT_DIGEST, answer, etag, has_already, not_modified, text};
 use super::error::{ApiError, ErrorCode};
+use super::file_stream::SendsFiles;
 use super::range::{self, Wanted};
 use crate::blob_store::Reader;
 
@@ -82,11 +82,10 @@ pub(super) async fn get(
     }
 }
 
-/// Whether the connection is one that sends files: what is encrypted or cut into
-/// frames has to be looked at.
+/// HTTP/2 cuts what it sends into frames, for which it has to be looked at.
 fn reader(request: &Parts) -> Reader {
-    let is_bare = request.extensions.get::<Secured>().is_none();
-    if is_bare && request.version <= Version::HTTP_11 {
+    let sends_files = request.extensions.get::<SendsFiles>().is_some();
+    if sends_files && request.version <= Version::HTTP_11 {
         Reader::Socket
     } else {
         Reader::Program

@@ -15,6 +15,10 @@ use tokio::net::TcpStream;
 
 use crate::sys::mapped;
 
+/// Marks a request of such a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SendsFiles;
+
 #[derive(Debug)]
 pub(super) struct FileStream(TcpStream);
 

@@ -23,7 +23,7 @@ use tower::ServiceExt as _;
 
 use super::Api;
 use super::access::{CertificateName, Secured};
-use super::file_stream::FileStream;
+use super::file_stream::{FileStream, SendsFiles};
 use super::router::router;
 use crate::config::HttpConfig;
 use crate::tls::{Certificates, TlsError, name_in};
@@ -186,6 +186,8 @@ fn service(
         extensions.insert(ConnectInfo(peer.address));
         if peer.is_secured {
             extensions.insert(Secured);
+        } else {
+            extensions.insert(SendsFiles);
         }
         if let Some(name) = &peer.certificate {
             extensions.insert(name.clone());

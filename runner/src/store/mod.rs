@@ -2,8 +2,9 @@
 //!
 //! `engine` and `network` keep their state through this; below is only `sys`. A record is
 //! written to a temporary name, fsynced, renamed and the directory fsynced, so that a reader finds
-//! the old or the new one whatever happens. Nothing here knows what a record means.
+//! the old or the new one whatever happens; the two syncs are left out where nothing has to
+//! survive the machine. Nothing here knows what a record means.
 
 mod records;
 
-pub use records::{Records, StoreError};
+pub use records::{Records, StoreError, Survives};

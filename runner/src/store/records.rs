@@ -65,11 +65,22 @@ impl<T> Clone for Records<T> {
 
 const SUFFIX: &str = ".json";
 
+/// What a change of a record has to survive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Survives {
+    /// The loss of power: it is on the disk before it is acknowledged.
+    PowerLoss,
+    /// The end of this process only: for what ends with the machine anyhow, as syncing takes
+    /// longer than everything else about a small container.
+    Restart,
+}
+
 impl<T: Serialize + DeserializeOwned> Records<T> {
     /// Opens the directory, creating it when missing, and reads what is there, sorted by key.
     ///
     /// A file that cannot be read as a record is renamed to `NAME.json.damaged` with a warning:
-    /// one bad record must not keep the agent, and every other container, from coming back.
+    /// one bad record must not keep the agent, and every other container, from coming back. An
+    /// empty one goes: that is what a power loss leaves of a record that was not to survive it.
     pub fn open(dir: &Path) -> Result<(Self, Vec<(String, T)>), StoreError> {
         durable::create_private_dir(dir).map_err(StoreError::disk("create", dir))?;
         let mut records = Vec::new();
@@ -96,22 +107,45 @@ impl<T: Serialize + DeserializeOwned> Records<T> {
 
     /// Writes the record; when this returns it survives a power loss.
     pub async fn put(&self, key: &str, record: &T) -> Result<(), StoreError> {
+        self.put_so_that(key, record, Survives::PowerLoss).await
+    }
+
+    /// Writes the record; when this returns it survives what was asked for.
+    pub async fn put_so_that(
+        &self,
+        key: &str,
+        record: &T,
+        survives: Survives,
+    ) -> Result<(), StoreError> {
         let path = self.path(key)?;
         let bytes = serde_json::to_vec_pretty(record).map_err(|source| StoreError::Encode {
             key: key.to_owned(),
             source,
         })?;
         blocking(key, move || {
-            durable::replace_file(&path, &bytes).map_err(StoreError::disk("write", &path))
+            match survives {
+                Survives::PowerLoss => durable::replace_file(&path, &bytes),
+                Survives::Restart => durable::replace_file_unsynced(&path, &bytes),
+            }
+            .map_err(StoreError::disk("write", &path))
         })
         .await
     }
 
     /// Removes the record. Removing what is not there is no error: cleaning up twice is normal.
     pub async fn remove(&self, key: &str) -> Result<(), StoreError> {
+        self.remove_so_that(key, Survives::PowerLoss).await
+    }
+
+    /// Removes the record; that it is gone survives what was asked for.
+    pub async fn remove_so_that(&self, key: &str, survives: Survives) -> Result<(), StoreError> {
         let path = self.path(key)?;
         blocking(key, move || {
-            durable::remove_file(&path).map_err(StoreError::disk("remove", &path))
+            match survives {
+                Survives::PowerLoss => durable::remove_file(&path),
+                Survives::Restart => durable::remove_file_unsynced(&path).map(drop),
+            }
+            .map_err(StoreError::disk("remove", &path))
         })
         .await
     }
@@ -136,6 +170,11 @@ async fn blocking<R: Send + 'static>(
 
 fn read_or_set_aside<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
     let bytes = fs::read(path).map_err(StoreError::disk("read", path))?;
+    if bytes.is_empty() {
+        tracing::warn!(path = %path.display(), "an empty record was removed");
+        fs::remove_file(path).map_err(StoreError::disk("remove", path))?;
+        return Ok(None);
+    }
     match serde_json::from_slice(&bytes) {
         Ok(record) => Ok(Some(record)),
         Err(error) => {
@@ -184,10 +223,16 @@ mod tests {
         records.put("gone", &ship(4)).await.unwrap();
         records.remove("gone").await.unwrap();
         records.remove("gone").await.unwrap();
+        let light = Survives::Restart;
+        for key in ["c", "lost"] {
+            records.put_so_that(key, &ship(5), light).await.unwrap();
+        }
+        records.remove_so_that("lost", light).await.unwrap();
+        records.remove_so_that("lost", light).await.unwrap();
         let (_, found) = Records::<Ship>::open(&dir.path().join("ships")).unwrap();
         assert_eq!(
             found,
-            [("a".to_owned(), ship(2)), ("b".to_owned(), ship(3))]
+            [("a", 2), ("b", 3), ("c", 5)].map(|(key, tons)| (key.to_owned(), ship(tons)))
         );
     }
 
@@ -209,7 +254,8 @@ mod tests {
         names.sort();
         assert_eq!(
             names,
-            ["cut.json.damaged", "empty.json.damaged", "good.json"]
+            ["cut.json.damaged", "good.json"],
+            "what was never written whole is no damage"
         );
     }
 

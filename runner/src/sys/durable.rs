@@ -28,6 +28,21 @@ pub fn is_temporary(name: &str) -> bool {
 /// Replaces the file at `path` (mode 0600): readers see the old or the new content, and when this
 /// returns the new one survives a power loss.
 pub fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace(path, content, File::sync_all)?;
+    sync_parent(path)
+}
+
+/// Like [`replace_file`] for what dies with the machine anyhow: the new content survives the end
+/// of this process, but a power loss may leave nothing, the old content, or an empty file.
+pub fn replace_file_unsynced(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace(path, content, |_| Ok(()))
+}
+
+fn replace(
+    path: &Path,
+    content: &[u8],
+    settle: impl FnOnce(&File) -> io::Result<()>,
+) -> io::Result<()> {
     let temporary = temporary_name(path);
     let written = (|| {
         let mut file = OpenOptions::new()
@@ -36,22 +51,29 @@ pub fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
             .mode(0o600)
             .open(&temporary)?;
         file.write_all(content)?;
-        file.sync_all()?;
+        settle(&file)?;
         fs::rename(&temporary, path)
     })();
     if written.is_err() {
         // The first error is the one to tell; the leftover is cleared at the next start.
         drop(fs::remove_file(&temporary));
-        return written;
     }
-    sync_parent(path)
+    written
 }
 
 /// Removes a file, if it is there, so that it stays removed after a power loss.
 pub fn remove_file(path: &Path) -> io::Result<()> {
+    if remove_file_unsynced(path)? {
+        sync_parent(path)?;
+    }
+    Ok(())
+}
+
+/// Removes a file, if it is there, which a power loss may bring back. Returns whether it was.
+pub fn remove_file_unsynced(path: &Path) -> io::Result<bool> {
     match fs::remove_file(path) {
-        Ok(()) => sync_parent(path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -88,6 +110,8 @@ mod tests {
             replace_file(&path, content.as_bytes()).unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), content);
         }
+        replace_file_unsynced(&path, b"third").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "third");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         remove_file(&path).unwrap();
         remove_file(&path).unwrap();

@@ -12,7 +12,7 @@ use super::layers::{make_root, remove_tree};
 use super::layout::{Layout, disk};
 use super::{ImageError, ImageStore, Inner};
 use crate::spec::ContainerId;
-use crate::store::Records;
+use crate::store::{Records, Survives};
 
 /// The directories that a container's overlay is mounted from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,15 +101,16 @@ const WORK: &str = "work";
 
 impl ImageStore {
     /// Makes the writable directories of a new container; its layers stay while it exists, also
-    /// when the image goes.
+    /// when the image goes. `survives` is what the container does.
     pub async fn create_snapshot(
         &self,
         container: &ContainerId,
         image: &ImageId,
+        survives: Survives,
     ) -> Result<Snapshot, ImageError> {
         let image = self.get(image)?;
-        // A container outlives a power loss, so what it stands on must.
-        if self.0.is_unsettled(&image.id) {
+        // What outlives a power loss must stand on what does.
+        if survives == Survives::PowerLoss && self.0.is_unsettled(&image.id) {
             self.0.settle().await?;
         }
         let record = SnapshotRecord {
@@ -136,7 +137,10 @@ impl ImageStore {
         .await?;
         let snapshots = &self.0.snapshots;
         snapshots.known().insert(container.clone(), record.clone());
-        if let Err(error) = snapshots.records.put(container.as_str(), &record).await {
+        let kept = snapshots
+            .records
+            .put_so_that(container.as_str(), &record, survives);
+        if let Err(error) = kept.await {
             self.remove_snapshot(container).await?;
             return Err(error.into());
         }
@@ -171,7 +175,11 @@ impl ImageStore {
         })
         .await?;
         let snapshots = &self.0.snapshots;
-        snapshots.records.remove(container.as_str()).await?;
+        // One that a power loss brings back belongs to no container, and goes at the next start.
+        snapshots
+            .records
+            .remove_so_that(container.as_str(), Survives::Restart)
+            .await?;
         let removed = snapshots.known().remove(container);
         // Only a container that outlived its image leaves layers behind.
         if removed

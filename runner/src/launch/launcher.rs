@@ -15,7 +15,7 @@ use super::bundle::Bundle;
 use super::client::{Connection, bury};
 use super::message::{Reply, Request};
 use super::nursery::Nursery;
-use super::seccomp::Compiler;
+use super::seccomp::{Compiler, Program};
 use super::{ExitStatus, LaunchError, Shim, ShimConfig, StartFailure, fitting};
 use crate::sys::{durable, events};
 
@@ -23,7 +23,7 @@ use crate::sys::{durable, events};
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE_BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 
-/// Starts shims from a sealed copy of our own executable. Clones share it.
+/// Starts shims from our own executable, protected from containers. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Launcher(Arc<Inner>);
 
@@ -46,6 +46,22 @@ pub enum Found {
     Gone,
 }
 
+impl Inner {
+    /// Takes the seccomp profile out of `spec`, compiled, and checks the rest that a shim reads.
+    fn compile_out(&self, spec: &mut Spec) -> Result<Option<Program>, LaunchError> {
+        Bundle::cgroup(spec)?;
+        let linux = spec.linux_mut().as_mut();
+        let profile = linux.and_then(|linux| {
+            let profile = linux.seccomp().clone();
+            linux.set_seccomp(None);
+            profile
+        });
+        profile
+            .map(|profile| self.seccomp.compile(&profile))
+            .transpose()
+    }
+}
+
 impl Launcher {
     /// `run_dir` is where bundles are to be; it is created when missing.
     pub fn new(run_dir: &Path) -> Result<Self, LaunchError> {
@@ -55,7 +71,7 @@ impl Launcher {
             source,
         })?;
         let nursery = Nursery::new().map_err(|source| LaunchError::System {
-            action: "copy our own executable",
+            action: "protect our own executable",
             source,
         })?;
         Ok(Self(Arc::new(Inner {
@@ -64,10 +80,22 @@ impl Launcher {
         })))
     }
 
-    /// Checks `spec` against this machine and writes the bundle into the directory `bundle`.
+    /// Checks `spec` against this machine, as [`Self::write_bundle`] would, and writes nothing.
     ///
     /// Returns one sentence for each thing that this machine cannot do and that is left out:
     /// capabilities beyond our own bounding set, limits above our own hard limits.
+    pub async fn check(&self, mut spec: Spec) -> Result<Vec<String>, LaunchError> {
+        let inner = Arc::clone(&self.0);
+        blocking(move || {
+            let warnings = fitting::fit(&mut spec)?;
+            inner.compile_out(&mut spec)?;
+            Ok(warnings)
+        })
+        .await
+    }
+
+    /// Fits `spec` to this machine and writes the bundle into the directory `bundle`; returns
+    /// what [`Self::check`] does.
     pub async fn write_bundle(
         &self,
         bundle: &Path,
@@ -79,16 +107,7 @@ impl Launcher {
         let shim = shim.clone();
         blocking(move || {
             let warnings = fitting::fit(&mut spec)?;
-            Bundle::cgroup(&spec)?;
-            let profile = spec.linux_mut().as_mut().and_then(|linux| {
-                let profile = linux.seccomp().clone();
-                linux.set_seccomp(None);
-                profile
-            });
-            let program = match profile {
-                Some(profile) => Some(inner.seccomp.compile(&profile)?),
-                None => None,
-            };
+            let program = inner.compile_out(&mut spec)?;
             bundle.write(&spec, &shim, program.as_deref())?;
             Ok(warnings)
         })

@@ -10,6 +10,7 @@ use crate::engine::image::image_error;
 use crate::engine::{Engine, EngineError};
 use crate::image::Snapshot;
 use crate::spec::{ContainerId, clean};
+use crate::store::Survives;
 
 impl Builder {
     pub(super) async fn copy(
@@ -193,7 +194,8 @@ impl Builder {
         let id = ContainerId::random();
         let images = &self.engine.shared.images;
         let snapshot = images
-            .create_snapshot(&id, image)
+            // What is left of a build that was cut off goes at the next start.
+            .create_snapshot(&id, image, Survives::Restart)
             .await
             .map_err(image_error)?;
         Ok((id, snapshot))

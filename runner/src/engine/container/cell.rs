@@ -174,7 +174,7 @@ impl Verb {
         let id = self.container.id.as_str();
         self.container
             .records
-            .put(id, &record)
+            .put_so_that(id, &record, record.survives())
             .await
             .map_err(|error| EngineError::internal("keeping the container's record", &error))?;
         *held(&self.container.record) = record;
@@ -217,7 +217,7 @@ impl Verb {
         if let Err(error) = self
             .container
             .records
-            .put(self.container.id.as_str(), &record)
+            .put_so_that(self.container.id.as_str(), &record, record.survives())
             .await
         {
             tracing::error!(
@@ -231,9 +231,10 @@ impl Verb {
 
     /// Removes the record from disk; the last act of a removal.
     pub(crate) async fn forget(&mut self) -> Result<(), EngineError> {
+        let survives = self.read(Record::survives);
         self.container
             .records
-            .remove(self.container.id.as_str())
+            .remove_so_that(self.container.id.as_str(), survives)
             .await
             .map_err(|error| EngineError::internal("removing the container's record", &error))
     }

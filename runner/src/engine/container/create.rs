@@ -79,7 +79,6 @@ impl Engine {
         let argv = merge::argv(&config)?;
         let networks = self.memberships(&host)?;
         let mounts = self.resolve_mounts(id, &config, &host).await?;
-        self.make_directories(id, &image).await?;
         let record = Record {
             id: id.clone(),
             name: name.clone(),
@@ -97,6 +96,7 @@ impl Engine {
             restarts: Restarts::default(),
         };
         self.check_links(&record)?;
+        self.make_directories(&record, &image).await?;
         self.fill_volumes(&record).await?;
         let mut warnings = validate::warnings(&record.host);
         warnings.extend(self.check_launch(&record).await?);
@@ -111,7 +111,7 @@ impl Engine {
         let shared = &self.shared;
         shared
             .records
-            .put(record.id.as_str(), &record)
+            .put_so_that(record.id.as_str(), &record, record.survives())
             .await
             .map_err(|error| EngineError::internal("keeping the container's record", &error))?;
         let container = Container::new(record, shared.records.clone());
@@ -209,11 +209,12 @@ impl Engine {
         Ok(memberships)
     }
 
-    async fn make_directories(&self, id: &ContainerId, image: &Image) -> Result<(), EngineError> {
+    async fn make_directories(&self, record: &Record, image: &Image) -> Result<(), EngineError> {
         let shared = &self.shared;
+        let id = &record.id;
         shared
             .images
-            .create_snapshot(id, &image.id)
+            .create_snapshot(id, &image.id, record.survives())
             .await
             .map_err(|error| EngineError::internal("making the container's layer", &error))?;
         tokio::fs::create_dir_all(shared.paths.container(id))

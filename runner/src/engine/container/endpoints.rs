@@ -80,7 +80,7 @@ impl Engine {
             ports: if is_first { ports(record) } else { Vec::new() },
             default_route: is_first,
             names: names(record, membership),
-            resolvers: self.resolution(record).await.1,
+            resolvers: self.resolution(record).1,
         })
     }
 

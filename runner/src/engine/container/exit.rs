@@ -106,8 +106,8 @@ impl Engine {
         });
     }
 
-    async fn remove_after_exit(&self, verb: &mut Verb) {
-        if let Err(error) = self.remove_now(verb, true).await {
+    pub(in crate::engine) async fn remove_after_exit(&self, verb: &mut Verb) {
+        if let Err(error) = self.remove_ended(verb).await {
             tracing::error!(container.id = %verb.id(), %error, "automatic removal");
         }
     }

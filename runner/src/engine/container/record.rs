@@ -12,6 +12,7 @@ use crate::spec::{
     ContainerConfig, ContainerId, ContainerName, ContainerState, HostConfig, NetworkAttachment,
     NetworkId, Submounts,
 };
+use crate::store::Survives;
 
 /// Everything about a container that a restart of the agent must find again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,12 +46,29 @@ impl Record {
             .filter_map(|membership| membership.endpoint.as_ref())
     }
 
+    /// Whether it has an address on some network right now.
+    pub(crate) fn has_addresses(&self) -> bool {
+        self.endpoints()
+            .any(|endpoint| endpoint.ipv4.is_some() || endpoint.ipv6.is_some())
+    }
+
     /// Its anonymous volumes, which go with it when it is removed with its volumes.
     pub(crate) fn anonymous_volumes(&self) -> impl Iterator<Item = &str> {
         self.mounts
             .iter()
             .filter(|mount| mount.anonymous)
             .map(|mount| mount.view.name.as_str())
+    }
+
+    /// What this record has to survive. A container that removes itself ends with the machine,
+    /// and all that could be done with its record then is to remove it, unless volumes are to go
+    /// with it.
+    pub(crate) fn survives(&self) -> Survives {
+        if self.host.auto_remove && self.anonymous_volumes().next().is_none() {
+            Survives::Restart
+        } else {
+            Survives::PowerLoss
+        }
     }
 }
 
@@ -117,6 +135,29 @@ pub(super) mod tests {
             finished_at: None,
             restarts: Restarts::default(),
         }
+    }
+
+    #[test]
+    fn only_what_is_gone_with_the_machine_is_not_synced() {
+        let mut record = record("job");
+        assert_eq!(record.survives(), Survives::PowerLoss);
+        record.host.auto_remove = true;
+        assert_eq!(record.survives(), Survives::Restart);
+        record.mounts.push(ResolvedMount {
+            view: MountView {
+                kind: super::super::view::MountKind::Volume,
+                name: "0123".to_owned(),
+                source: "/v/0123/_data".into(),
+                destination: "/data".to_owned(),
+                driver: "local".to_owned(),
+                read_write: true,
+                propagation: None,
+            },
+            anonymous: true,
+            submounts: Submounts::Follow,
+            tmpfs_options: Vec::new(),
+        });
+        assert_eq!(record.survives(), Survives::PowerLoss);
     }
 
     #[test]

@@ -83,8 +83,38 @@ impl Engine {
                 .await;
             return Err(error);
         }
-        let shared = &self.shared;
         self.release_volumes(&record, volumes).await;
+        self.strike_off(verb, &record);
+        Ok(())
+    }
+
+    /// Removes a container that was to go with its end. Whoever waits for that hears of it as soon
+    /// as nobody can find the container any more; its files go a moment later. What fails lists it
+    /// again, dead.
+    pub(super) async fn remove_ended(&self, verb: &mut Verb) -> Result<(), EngineError> {
+        verb.may(StateEvent::RemoveBegun)?;
+        // From here on a restart of the agent finishes what is left, and gives the name to nobody.
+        verb.transition_regardless(StateEvent::RemoveBegun, |_| {})
+            .await;
+        let record = verb.record();
+        self.release_volumes(&record, true).await;
+        self.strike_off(verb, &record);
+        let removed = self.remove_parts(verb, &record).await;
+        if removed.is_err() {
+            verb.transition_regardless(StateEvent::RemoveFailed, |_| {})
+                .await;
+            let containers = &self.shared.containers;
+            containers.insert(Arc::clone(verb));
+            // Another container may have the name by now: then this one has its id alone.
+            drop(containers.reserve_name(&record.name, &record.id));
+            verb.publish(|life| life.removed = false);
+        }
+        removed
+    }
+
+    /// Makes a container unknown, and tells.
+    fn strike_off(&self, verb: &mut Verb, record: &Record) {
+        let shared = &self.shared;
         shared.execs.container_removed(&record.id);
         shared.containers.remove(&record.id);
         shared.containers.free_name(&record.name, &record.id);
@@ -93,7 +123,6 @@ impl Engine {
             life.removed = true;
         });
         self.container_event(verb, "destroy", &[]);
-        Ok(())
     }
 
     async fn remove_parts(&self, verb: &mut Verb, record: &Record) -> Result<(), EngineError> {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::cell::{Container, Live, Verb};
 use super::endpoints::clear_endpoints;
 use super::health::HealthMonitor;
-use super::record::Restarts;
+use super::record::{Record, Restarts};
 use crate::engine::{Engine, EngineError};
 use crate::launch::{LaunchError, Shim};
 use crate::spec::{ContainerRef, ContainerState, Exit, Running, StateEvent};
@@ -101,8 +101,8 @@ impl Engine {
     /// From a waiting init to a running program.
     async fn bring_up(&self, verb: &mut Verb, shim: &Shim) -> Result<(), EngineError> {
         self.join_networks(verb, shim.init_pid()).await?;
-        if verb.read(|record| record.endpoints().next().is_some()) {
-            // The addresses are known only now.
+        if verb.read(Record::has_addresses) {
+            // They are known only now.
             let record = verb.record();
             self.write_etc_files(&record).await?;
             self.tell_linked(&record).await;

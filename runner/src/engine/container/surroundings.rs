@@ -2,7 +2,8 @@
 //! `/etc`, the engine's defaults.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use super::record::Record;
 use crate::engine::runtime_spec::{self, NamespaceSource, Surroundings};
@@ -119,7 +120,7 @@ impl Engine {
     }
 
     /// Writes the files of `/etc`. They are overwritten in place, so that a running container,
-    /// which has them mounted, sees the change.
+    /// which has them mounted, sees the change; what is right already stays as it is.
     pub(in crate::engine) async fn write_etc_files(
         &self,
         record: &Record,
@@ -130,18 +131,21 @@ impl Engine {
         let paths = &self.shared.paths;
         let id = &record.id;
         let hostname = hostname(id, &record.config);
-        let hosts = self.hosts_text(record, &hostname)?;
-        let (resolv_conf, _) = self.resolution(record).await;
-        for (path, text) in [
+        let files = [
+            (paths.hosts(id), self.hosts_text(record, &hostname)?),
             (paths.hostname(id), files::hostname(&hostname)),
-            (paths.hosts(id), hosts),
-            (paths.resolv_conf(id), resolv_conf),
-        ] {
-            tokio::fs::write(&path, text).await.map_err(|error| {
-                EngineError::internal(&format!("writing {}", path.display()), &error)
-            })?;
-        }
-        Ok(())
+            (paths.resolv_conf(id), self.resolution(record).0),
+        ];
+        let written = tokio::task::spawn_blocking(move || {
+            files.iter().try_for_each(|(path, text)| {
+                write_if_other(path, text).map_err(|error| {
+                    EngineError::internal(&format!("writing {}", path.display()), &error)
+                })
+            })
+        });
+        written
+            .await
+            .map_err(|error| EngineError::internal("writing the files of /etc", &error))?
     }
 
     fn hosts_text(&self, record: &Record, hostname: &str) -> Result<String, EngineError> {
@@ -175,13 +179,10 @@ impl Engine {
     }
 
     /// The text of the container's `/etc/resolv.conf`, and whom its name server forwards to.
-    pub(super) async fn resolution(&self, record: &Record) -> (String, Vec<IpAddr>) {
+    pub(super) fn resolution(&self, record: &Record) -> (String, Vec<IpAddr>) {
         let settings = &self.shared.settings;
         let host = &record.host;
-        // A machine without the file has no name servers to pass on.
-        let on_host = tokio::fs::read_to_string("/etc/resolv.conf")
-            .await
-            .unwrap_or_default();
+        let on_host = files::host_resolv_conf();
         let choose = |own: &'_ [String], default: &'_ [String]| -> Vec<String> {
             if own.is_empty() { default } else { own }.to_vec()
         };
@@ -212,12 +213,12 @@ impl Engine {
             .is_ok_and(|network| network.has_names())
     }
 
-    /// Writes the bundle; answers what this machine cannot do and leaves out.
+    /// Writes the bundle.
     pub(super) async fn write_bundle(
         &self,
         record: &Record,
         around: &Surroundings,
-    ) -> Result<Vec<String>, EngineError> {
+    ) -> Result<(), EngineError> {
         let spec = runtime_spec::build(record, around)?;
         let shim = self.shim_config(record)?;
         let bundle = self.shared.paths.bundle(&record.id);
@@ -225,10 +226,13 @@ impl Engine {
             .launcher
             .write_bundle(&bundle, spec, &shim)
             .await
+            // Its warnings went to whoever made the container.
+            .map(drop)
             .map_err(super::start::launch_error)
     }
 
-    /// Tries what a start would write, for the warnings and errors that belong to a creation.
+    /// Tries what a start would write, for the warnings and errors that belong to a creation:
+    /// what this machine cannot do and leaves out.
     pub(super) async fn check_launch(&self, record: &Record) -> Result<Vec<String>, EngineError> {
         // Whom it joins may not run yet; that is a matter of the start.
         let around = match self.surroundings(record) {
@@ -236,7 +240,9 @@ impl Engine {
             Err(EngineError::Conflict(_)) => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
-        self.write_bundle(record, &around).await
+        let spec = runtime_spec::build(record, &around)?;
+        let checked = self.shared.launcher.check(spec).await;
+        checked.map_err(super::start::launch_error)
     }
 
     fn shim_config(&self, record: &Record) -> Result<ShimConfig, EngineError> {
@@ -273,6 +279,14 @@ impl Engine {
                 additional_groups: record.host.group_add.clone(),
             }),
         })
+    }
+}
+
+/// Leaves a file alone that holds `text`: to empty one and fill it again costs a flush.
+fn write_if_other(path: &Path, text: &str) -> io::Result<()> {
+    match fs::read(path) {
+        Ok(present) if present == text.as_bytes() => Ok(()),
+        _ => fs::write(path, text),
     }
 }
 

@@ -9,6 +9,7 @@
 //! | created, exited, restarting | it waits for its start | killed and cleaned away |
 //! | restarting | nothing | started by policy |
 //! | removing | anything | the removal is finished |
+//! | exited, and removes itself | nothing | removed |
 
 mod settle;
 
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use futures_util::stream::{self, StreamExt as _};
 use hythe_oci::client::{Client, ClientConfig, ClientError};
 
-use super::container::{Container, Record, Table};
+use super::container::{Container, Record, ResolvedMount, Table};
 use super::error::chain;
 use super::events::EventHub;
 use super::exec::Execs;
@@ -32,6 +33,7 @@ use crate::image::{ImageError, ImageOptions, ImageStore};
 use crate::launch;
 use crate::launch::{Cgroup, Found, LaunchError, Launcher};
 use crate::network::{Netns, NetworkError, NetworkSpec, Networks, RestoredEndpoint};
+use crate::spec::ContainerState;
 use crate::store::{Records, StoreError};
 use crate::sys::{durable, tree};
 
@@ -103,8 +105,10 @@ impl Engine {
         let containers = Table::default();
         let mut restored = Vec::new();
         for (_, record) in found {
-            let taken = containers.reserve_name(&record.name, &record.id);
-            if let Err(error) = taken {
+            // The name of one that is being removed may be another's by now.
+            if record.state != ContainerState::Removing
+                && let Err(error) = containers.reserve_name(&record.name, &record.id)
+            {
                 tracing::error!(container.id = %record.id, %error, "two containers of one name");
             }
             let container = Container::new(record, records.clone());
@@ -158,11 +162,10 @@ impl Engine {
     fn hold_volumes(&self, restored: &[Restored]) {
         for Restored { container, .. } in restored {
             let record = container.record();
-            for mount in record
-                .mounts
-                .iter()
-                .filter(|mount| !mount.view.name.is_empty())
-            {
+            let named = |mount: &&ResolvedMount| !mount.view.name.is_empty();
+            // Of one that is being removed they may be gone already.
+            let is_kept = record.state != ContainerState::Removing;
+            for mount in record.mounts.iter().filter(|_| is_kept).filter(named) {
                 if !self.shared.volumes.hold(&mount.view.name, &record.id) {
                     tracing::warn!(container.id = %record.id, volume = mount.view.name, "lost");
                 }

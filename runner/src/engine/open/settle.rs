@@ -94,13 +94,17 @@ impl Engine {
         }
     }
 
-    /// What the restart policy had begun.
+    /// What the restart policy had begun, or the end of a container that removes itself.
     async fn go_on(&self, verb: &mut Verb) {
-        if matches!(verb.state(), ContainerState::Restarting(_)) {
-            verb.publish(|life| life.active = true);
-            self.restart_later(verb, Duration::ZERO);
-        } else {
-            self.start_after_reboot(verb);
+        match verb.state() {
+            ContainerState::Restarting(_) => {
+                verb.publish(|life| life.active = true);
+                self.restart_later(verb, Duration::ZERO);
+            }
+            ContainerState::Exited(_) if verb.read(|record| record.host.auto_remove) => {
+                self.remove_after_exit(verb).await;
+            }
+            _ => self.start_after_reboot(verb),
         }
     }
 

@@ -152,7 +152,7 @@ async fn archives_that_are_none_leave_nothing() {
 async fn a_commit_is_what_the_container_saw() {
     let (ground, id) = with_image("app").await;
     let container = ContainerId::random();
-    let snapshot = ground.store.create_snapshot(&container, &id).await.unwrap();
+    let snapshot = ground.snapshot(&container, &id).await;
     let script = r#"
         set -e; cd "$1"
         echo new > file; ln file hard; ln -s file soft; mkdir -p dir/sub; chown 5:6 dir; chmod 2750 dir

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::spec::ContainerId;
+use crate::store::Survives;
 
 /// A store in a directory of its own.
 struct Ground {
@@ -45,6 +46,13 @@ impl Ground {
         let dir = tempfile::tempdir().unwrap();
         let store = open(dir.path()).await;
         Self { dir, store }
+    }
+
+    /// Makes the snapshot of a container that stays.
+    async fn snapshot(&self, container: &ContainerId, image: &ImageId) -> Snapshot {
+        let survives = Survives::PowerLoss;
+        let made = self.store.create_snapshot(container, image, survives);
+        made.await.unwrap()
     }
 
     /// The agent dies and comes back.
@@ -425,7 +433,7 @@ async fn containers_keep_their_image() {
     Built::of(&[layer_tar("a", b"a")]).push_to(&registry, "app", "1");
     let id = ground.pull(&registry, "app:1").await.unwrap().id;
     let container = ContainerId::random();
-    let snapshot = ground.store.create_snapshot(&container, &id).await.unwrap();
+    let snapshot = ground.snapshot(&container, &id).await;
     std::fs::write(snapshot.upper.join("written"), "x").unwrap();
     let remove = |is_running, force| {
         let request = RemoveRequest {
@@ -615,7 +623,7 @@ async fn a_power_loss_takes_only_what_was_not_written_yet() {
     let ground = ground.reopen().await;
     assert_eq!(ground.store.list().unwrap().len(), 2);
     let container = ContainerId::random();
-    ground.store.create_snapshot(&container, &id).await.unwrap();
+    ground.snapshot(&container, &id).await;
     let catalog = ground.store.0.catalog.current();
     assert!(
         catalog

@@ -16,7 +16,7 @@ use crate::sys::message_socket::MessageSocket;
 /// Starts the nursery when it is first needed, and again should it ever be gone.
 #[derive(Debug)]
 pub(super) struct Nursery {
-    /// A sealed copy of our own executable.
+    /// Our own executable, protected from what runs in containers.
     executable: OwnedFd,
     socket: Mutex<Option<MessageSocket>>,
 }
@@ -24,7 +24,7 @@ pub(super) struct Nursery {
 impl Nursery {
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self {
-            executable: executable::sealed_copy()?,
+            executable: executable::protected()?,
             socket: Mutex::new(None),
         })
     }

@@ -1,7 +1,8 @@
-//! A sealed copy of our own executable, `memfd_create(2)`.
+//! Our own executable in a form that nobody can write to.
 //!
 //! A process of a container may reach the file it was started from (`/proc/PID/exe`) before it
-//! executes its own program. It must then find something that cannot be written to.
+//! executes its own program. It must then find a read-only mount of it, or a sealed copy
+//! (`memfd_create(2)`) where we may not mount.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -22,9 +23,15 @@ pub fn memory_file(name: &str) -> io::Result<OwnedFd> {
     memfd::memfd_create(name, MFdFlags::MFD_CLOEXEC).map_err(io::Error::from)
 }
 
+/// Our own executable, to be executed by way of `/proc/self/fd`. The view shares its memory with
+/// every other process of the file; the copy has all of its own.
+pub fn protected() -> io::Result<OwnedFd> {
+    read_only_view().or_else(|_| sealed_copy())
+}
+
 /// Our own executable on a mount of its own that is read-only and attached to nothing, so that
 /// nobody can make it anything else.
-pub fn read_only_view() -> io::Result<OwnedFd> {
+fn read_only_view() -> io::Result<OwnedFd> {
     let path = std::fs::read_link("/proc/self/exe")?;
     let tree = mount::clone_path(&path, false)?;
     let read_only = mount::Change {
@@ -57,7 +64,7 @@ pub fn is_protected() -> io::Result<bool> {
 ///
 /// What follows the last loaded byte (symbols, debugging information) is left out: it can be
 /// many times as large and would stay in memory.
-pub fn sealed_copy() -> io::Result<OwnedFd> {
+fn sealed_copy() -> io::Result<OwnedFd> {
     let mut source = File::open("/proc/self/exe")?;
     let size_bytes = source.metadata()?.len();
     let loaded_bytes = loaded_size(&mut source)?.min(size_bytes);

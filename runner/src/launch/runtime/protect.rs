@@ -24,9 +24,7 @@ pub fn protect_executable() -> Result<()> {
     if executable::is_protected().map_err(|error| failed(&error))? {
         return Ok(());
     }
-    let copy = executable::read_only_view()
-        .or_else(|_| executable::sealed_copy())
-        .map_err(|error| failed(&error))?;
+    let copy = executable::protected().map_err(|error| failed(&error))?;
     let strings = |values: Vec<std::ffi::OsString>| -> Vec<CString> {
         let strings = values.into_iter().map(|it| CString::new(it.into_vec()));
         strings.filter_map(std::result::Result::ok).collect()

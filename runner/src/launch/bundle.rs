@@ -102,9 +102,10 @@ impl Bundle {
         self.read_json("exit.json")
     }
 
-    /// Records how init ended, for good.
+    /// Records how init ended, for as long as this machine runs: bundles of an earlier boot are
+    /// thrown away unread.
     pub(super) fn write_exit_status(&self, status: &ExitStatus) -> Result<(), LaunchError> {
-        durable::replace_file(&self.0.join("exit.json"), &to_json(status)?)
+        durable::replace_file_unsynced(&self.0.join("exit.json"), &to_json(status)?)
             .map_err(|source| self.failed("write", "exit.json", source))
     }
 

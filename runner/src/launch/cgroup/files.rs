@@ -89,14 +89,16 @@ pub(super) fn create(path: &Path) -> Result<(), LaunchError> {
     }
 }
 
-/// Removes a directory; it may be gone already.
-pub(super) fn remove(path: &Path) -> Result<(), LaunchError> {
+/// Removes a directory; it may be gone already. `false` while a process or a group is in it.
+pub(super) fn remove(path: &Path) -> Result<bool, LaunchError> {
     match fs::remove_dir(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(LaunchError::Cgroup {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Ok(false),
+        Err(error) => Err(LaunchError::Cgroup {
             action: "remove".to_owned(),
             path: path.to_owned(),
             source: error,
         }),
-        _ => Ok(()),
     }
 }

@@ -283,14 +283,13 @@ impl Cgroup {
     /// Removes the group and those below it; `false` while a process is still dying in it.
     pub(super) fn try_remove(&self) -> Result<bool, LaunchError> {
         for root in self.directories() {
+            // Few containers make groups of their own below.
+            if files::remove(&root)? {
+                continue;
+            }
             for path in Directory(&root).tree() {
-                match files::remove(&path) {
-                    Err(LaunchError::Cgroup { source, .. })
-                        if source.kind() == io::ErrorKind::ResourceBusy =>
-                    {
-                        return Ok(false);
-                    }
-                    other => other?,
+                if !files::remove(&path)? {
+                    return Ok(false);
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! The file systems every container sees.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use oci_spec::runtime::Mount;
 
@@ -86,17 +87,22 @@ pub fn mounts(shm_size_bytes: u64, privileged: bool) -> Vec<Mount> {
 /// Paths of `/proc` and `/sys` that are hidden.
 pub fn masked_paths() -> Vec<String> {
     let mut paths: Vec<String> = MASKED.iter().map(ToString::to_string).collect();
-    // One file per processor tells how hot the host runs.
-    let processors = std::fs::read_dir("/sys/devices/system/cpu")
-        .into_iter()
-        .flatten();
-    for entry in processors.flatten() {
-        let path = entry.path().join("thermal_throttle");
-        if path.is_dir() {
-            paths.push(path.to_string_lossy().into_owned());
-        }
-    }
+    paths.extend_from_slice(throttle_paths());
     paths
+}
+
+/// One directory per processor tells how hot the host runs; looked for once.
+fn throttle_paths() -> &'static [String] {
+    static FOUND: OnceLock<Vec<String>> = OnceLock::new();
+    FOUND.get_or_init(|| {
+        let processors = std::fs::read_dir("/sys/devices/system/cpu");
+        let paths = processors.into_iter().flatten().flatten();
+        paths
+            .map(|entry| entry.path().join("thermal_throttle"))
+            .filter(|path| path.is_dir())
+            .map(|path| path.to_string_lossy().into_owned())
+            .collect()
+    })
 }
 
 /// Paths of `/proc` that cannot be written to.

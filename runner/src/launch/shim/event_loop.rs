@@ -17,6 +17,7 @@ use crate::launch::log_writer::LogWriter;
 use crate::launch::message::{InitReport, Reply};
 use crate::spec::StdStream;
 use crate::sys::events::{Poller, Ready};
+use crate::sys::process;
 
 /// Output and input go through one buffer of this size.
 const BUFFER_BYTES: usize = 32 * 1024;
@@ -74,6 +75,8 @@ impl Shim {
         let pid = self.programs.get(&INIT).map_or(0, |init| init.pid);
         let first = self.add_connection(daemon)?;
         self.reply(first, &Reply::Created { pid });
+        // While the daemon does its part: what made the container is needed no more.
+        process::trim_memory();
         loop {
             self.settle()?;
             if self.is_over() {

@@ -56,11 +56,9 @@ fn run(bundle: &Bundle, mut daemon: UnixStream) -> Result<(), StartFailure> {
     // Held until the end: its being locked says that this shim lives.
     let _lock = lock(bundle)?;
     match create::create(bundle) {
-        Ok(mut shim) => {
-            process::trim_memory();
-            shim.serve(daemon)
-                .step(|| "the shim cannot go on".to_owned())
-        }
+        Ok(mut shim) => shim
+            .serve(daemon)
+            .step(|| "the shim cannot go on".to_owned()),
         Err(failure) => {
             if let Ok(frame) = encode(&Reply::Failed(failure.clone())) {
                 let _daemon_is_gone = daemon.write_all(&frame);

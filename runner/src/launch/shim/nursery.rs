@@ -14,10 +14,10 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
-use crate::launch::StartFailure;
 use crate::launch::bundle::Bundle;
 use crate::launch::error::Step;
 use crate::launch::message::{Reply, encode};
+use crate::launch::{Cgroup, StartFailure};
 use crate::sys::executable;
 use crate::sys::message_socket::MessageSocket;
 use crate::sys::process::{self, CloneRequest, Disposition};
@@ -34,6 +34,8 @@ pub(super) fn run() -> Result<(), StartFailure> {
     process::set_disposition(SIGCHLD, Disposition::Ignore).step(what)?;
     let daemon = take_socket().step(what)?;
     let _older_kernels_share_less = executable::map_code();
+    // What every shim would have to find out, and can as well be born with.
+    let _each_tells_if_it_fails = Cgroup::version();
     while let Some((path, connection)) = daemon.receive().step(what)? {
         if let Some(connection) = connection {
             let bundle = Bundle::at(&PathBuf::from(OsString::from_vec(path)));

@@ -20,6 +20,8 @@ pub(crate) struct Container {
 impl Container {
     pub(crate) fn new(name: &str) -> Self {
         let host = Host::new();
+        // As init does before the agent attaches anything.
+        host.sh("ip link set lo up");
         let request = EndpointRequest {
             container: ContainerId::random(),
             container_name: name.to_owned(),

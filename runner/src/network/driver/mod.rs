@@ -106,8 +106,6 @@ fn flag(
 /// What all link drivers do once their link is inside: addresses, up, routes.
 async fn configure_inside(inside: &Links, joining: Joining<'_>) -> Result<(), NetworkError> {
     let endpoint = joining.endpoint;
-    let loopback = inside.index("lo").await?;
-    inside.set_up(loopback).await?;
     let index = inside.index(&endpoint.interface).await?;
     for address in endpoint.interface_nets() {
         inside.add_address(index, address).await?;

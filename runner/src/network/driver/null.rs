@@ -1,10 +1,9 @@
-//! `host` and `none`: no links of our own, loopback only where the namespace is new.
+//! `host` and `none`: no links of our own. A new namespace's loopback is brought up by init.
 
 use futures_util::future::BoxFuture;
 
 use super::{Driver, Joining, Site};
-use crate::network::link::Links;
-use crate::network::{DriverName, Endpoint, Netns, NetworkError, NetworkSpec};
+use crate::network::{Endpoint, Netns, NetworkError, NetworkSpec};
 
 /// Both networks exist once per agent and cannot be made by users.
 #[derive(Debug)]
@@ -31,17 +30,10 @@ impl Driver for Null {
 
     fn attach<'a>(
         &'a self,
-        site: Site<'a>,
-        joining: Joining<'a>,
+        _site: Site<'a>,
+        _joining: Joining<'a>,
     ) -> BoxFuture<'a, Result<(), NetworkError>> {
-        Box::pin(async move {
-            if site.network.driver == DriverName::Host {
-                return Ok(());
-            }
-            let inside = Links::inside(joining.netns, || Ok(())).await?;
-            let loopback = inside.index("lo").await?;
-            inside.set_up(loopback).await
-        })
+        Box::pin(async { Ok(()) })
     }
 
     fn detach<'a>(

@@ -17,9 +17,9 @@ use crate::spec::{EndpointId, NetworkId, PortBinding};
 impl Networks {
     /// Gives the container its link, addresses, routes, published ports and names.
     ///
-    /// On failure everything done so far is undone. Also brings loopback up, so it is called
-    /// for `none` too. Run it to its end: dropping the future half-way leaves a link and an
-    /// address taken until the agent starts again.
+    /// On failure everything done so far is undone. Loopback is init's. Run it to its end:
+    /// dropping the future half-way leaves a link and an address taken until the agent starts
+    /// again.
     pub async fn attach(
         &self,
         network: &NetworkId,

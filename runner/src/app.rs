@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::config::AgentConfig;
 use crate::engine::{Engine, EngineSettings, OpenError, RegistrySettings};
 use crate::http::{self, ListenError};
+use crate::idle;
 use crate::image::Neighbour;
 
 /// Size of `/dev/shm` unless something else is said.
@@ -54,7 +55,9 @@ pub async fn run(
         socket: socket.clone(),
         tcp: tls.as_ref().map(http::TlsListener::address),
     });
+    let idle = tokio::spawn(idle::give_back_when_idle());
     http::serve(listener, tls, engine.clone(), shutdown).await;
+    idle.abort();
     engine.close();
     // A socket that nobody listens on looks like an agent that hangs; one that was passed on is
     // still listened on by its owner.

@@ -11,13 +11,14 @@
 //! | 2 | `image`, `launch`, `network`, `store` |
 //! | 1 | `sys`, `dockerfile`, `spec` |
 //!
-//! `app` is the composition root and stands outside.
+//! `app` is the composition root and stands outside, as does `idle`, which it starts.
 
 mod app;
 pub mod config;
 pub mod dockerfile;
 pub mod engine;
 pub mod http;
+mod idle;
 pub mod image;
 pub mod launch;
 pub mod network;

@@ -15,6 +15,7 @@ pub mod durable;
 pub mod events;
 pub mod executable;
 pub mod file;
+pub mod footprint;
 pub mod host;
 pub mod in_root;
 pub mod message_socket;

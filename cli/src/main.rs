@@ -13,6 +13,7 @@
 
 mod api;
 mod arguments;
+mod audit_log;
 mod commands;
 mod credentials;
 mod failure;

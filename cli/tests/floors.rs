@@ -16,10 +16,17 @@ const MAY_IMPORT: [(&str, &[&str]); 9] = [
     ("api", &[]),
     ("credentials", &[]),
     ("runtime", &[]),
-    ("serve", &["failure", "values"]),
+    ("serve", &["audit_log", "failure", "values"]),
     (
         "registry_admin",
-        &["failure", "format", "output", "terminal", "values"],
+        &[
+            "audit_log",
+            "failure",
+            "format",
+            "output",
+            "terminal",
+            "values",
+        ],
     ),
     (
         "commands",
@@ -39,7 +46,7 @@ const MAY_IMPORT: [(&str, &[&str]); 9] = [
 const ONLY_IN: [(&str, &[&str]); 5] = [
     ("hyper_util::", &["api"]),
     ("gotmpl::", &["format", "commands"]),
-    ("hythe_server::", &["serve", "registry_admin"]),
+    ("hythe_server::", &["serve", "registry_admin", ""]),
     ("hythe_runner::", &["runtime", "serve", ""]),
     ("terminal_size::", &["terminal"]),
 ];

@@ -1,6 +1,7 @@
 //! What is no image goes through as well: files of oras, a Helm chart, an index of images.
 
 use std::fs;
+use std::process::Command;
 
 use hythe_tests::{CommandExt as _, Finished, Host, Response, Server, sha256_digest};
 use serde_json::{Value, json};
@@ -12,12 +13,17 @@ const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// A program for the Python that has oras, which `tests/run` installs.
-fn oras(host: &Host, program: &str, arguments: &[&str]) -> Finished {
+pub(crate) fn oras_command(host: &Host, program: &str) -> Command {
     let python = std::env::var("HYTHE_TEST_ORAS").unwrap_or_else(|_| {
         concat!(env!("CARGO_MANIFEST_DIR"), "/../target/oras/bin/python").to_owned()
     });
     let mut command = host.command(python);
-    command.args(["-c", program]).args(arguments).finish()
+    command.args(["-c", program]);
+    command
+}
+
+fn oras(host: &Host, program: &str, arguments: &[&str]) -> Finished {
+    oras_command(host, program).args(arguments).finish()
 }
 
 #[test]

@@ -11,14 +11,15 @@ use tempfile::TempDir;
 use crate::push_busybox;
 
 /// A containerd of the test's own: root, state and socket are in its directory.
-struct Containerd<'host> {
+pub(crate) struct Containerd<'host> {
     host: &'host Host,
     directory: TempDir,
     process: Child,
 }
 
 impl<'host> Containerd<'host> {
-    fn start(host: &'host Host, server: &Server<'_>) -> Self {
+    /// `authority` is the file of who vouches for the server, when that is nobody whom all know.
+    pub(crate) fn start(host: &'host Host, server: &Server<'_>, authority: Option<&str>) -> Self {
         let directory = TempDir::new().expect("a temporary directory");
         let at = |name: &str| directory.path().join(name);
         let config = format!(
@@ -32,8 +33,10 @@ impl<'host> Containerd<'host> {
         let hosts = at("hosts").join(server.address());
         fs::create_dir_all(&hosts).expect("a directory");
         let url = server.url("");
+        let trusted = authority.map_or_else(String::new, |file| format!("ca = {file:?}\n"));
         let text = format!(
-            "server = {url:?}\n[host.{url:?}]\ncapabilities = [\"pull\", \"resolve\", \"push\"]\n"
+            "server = {url:?}\n[host.{url:?}]\n\
+             capabilities = [\"pull\", \"resolve\", \"push\"]\n{trusted}"
         );
         fs::write(hosts.join("hosts.toml"), text).expect("hosts.toml");
         let log = fs::File::create(at("log")).expect("a log");
@@ -57,7 +60,7 @@ impl<'host> Containerd<'host> {
         containerd
     }
 
-    fn ctr(&self, arguments: &[&str]) -> Finished {
+    pub(crate) fn ctr(&self, arguments: &[&str]) -> Finished {
         let mut command = self.host.command("ctr");
         command
             .arg("--address")
@@ -66,7 +69,7 @@ impl<'host> Containerd<'host> {
     }
 
     /// Pull or push, with the hosts of the test.
-    fn images(&self, verb: &str, more: &[&str]) -> Finished {
+    pub(crate) fn images(&self, verb: &str, more: &[&str]) -> Finished {
         let hosts = self.directory.path().join("hosts");
         let hosts = hosts.to_str().expect("a UTF-8 path");
         let mut words = vec!["images", verb, "--hosts-dir", hosts];
@@ -89,7 +92,7 @@ fn containerd_pulls_and_pushes() {
     let host = Host::new();
     let server = Server::start(&host);
     let image = push_busybox(&host, &server);
-    let containerd = Containerd::start(&host, &server);
+    let containerd = Containerd::start(&host, &server, None);
 
     containerd
         .images("pull", &["--snapshotter", "native", &image])

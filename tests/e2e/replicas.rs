@@ -3,7 +3,10 @@
 use std::process::Child;
 use std::process::Stdio;
 
-use hythe_tests::{CommandExt as _, Host, Postgres, S3, Server, ServerOptions, sha256_digest};
+use hythe_tests::{
+    CommandExt as _, Finished, Host, Postgres, S3, SHORT, Server, ServerOptions, eventually,
+    sha256_digest,
+};
 
 /// Servers on ports 5001, 5002, … of the host, all on the same back ends.
 fn replicas<'host>(
@@ -188,4 +191,120 @@ fn a_pull_may_be_sent_to_the_bucket() {
     let other = if signature.starts_with('0') { '1' } else { '0' };
     let forged = format!("{before}Signature={other}{}", &signature[1..]);
     assert_eq!(host.curl(&[&forged]).status, 403, "signatures are checked");
+}
+
+/// Copies with skopeo as the robot `ci`; `there` is what it copies to.
+#[track_caller]
+fn push_as_robot(host: &Host, to: &Server<'_>, (secret, tag): (&str, &str)) -> Finished {
+    host.command("skopeo")
+        .args([
+            "copy",
+            "--insecure-policy",
+            "--dest-tls-verify=false",
+            "--quiet",
+        ])
+        .arg(format!("--dest-creds=ci:{secret}"))
+        .arg(hythe_tests::busybox().transport())
+        .arg(format!("docker://{}/{tag}", to.address()))
+        .finish()
+}
+
+/// "Its token stops working within seconds of revocation on every replica", and so does what it
+/// bought before.
+#[test]
+fn what_is_revoked_at_one_is_refused_by_all() {
+    let host = Host::new();
+    let (s3, postgres) = (S3::start(&host), Postgres::start());
+    let admin = |words: &[&str]| {
+        std::process::Command::new(hythe_tests::hythe_binary())
+            .args(["registry", "--database", &postgres.url()])
+            .args(words)
+            .finish()
+            .ok()
+            .text()
+    };
+    let servers = replicas(&host, &s3, &postgres, 2);
+    admin(&["robot", "add", "ci"]);
+    admin(&["grant", "add", "robot:ci", "push", "ci/*"]);
+    let make = |label: &str| {
+        let made = admin(&["token", "add", "ci", "--label", label, "--format", "json"]);
+        let made: serde_json::Value = serde_json::from_str(&made).expect("JSON");
+        let text = |name: &str| made[name].as_str().expect("a text").to_owned();
+        (text("id"), text("secret"))
+    };
+    let ((id, revoked), (_, kept)) = (make("revoked"), make("kept"));
+    let status = |server: &Server<'_>, options: &[&str], path: &str| {
+        let url = server.url(path);
+        host.curl(&[options, &[&url]].concat()).status
+    };
+    let user = |secret: &str| format!("ci:{secret}");
+    for server in &servers {
+        eventually("every replica knows the robot", SHORT, || {
+            let by = |secret: &str| status(server, &["--user", &user(secret)], "/v2/");
+            let nobody = status(server, &[], "/v2/");
+            ([nobody, by(&revoked), by(&kept)] == [401, 200, 200]).then_some(())
+        });
+    }
+    // It does what it may at each of them, and nothing else.
+    let bought: Vec<String> = servers
+        .iter()
+        .map(|server| {
+            let path = "/token?service=hythe&scope=repository:ci/app:push";
+            let url = server.url(path);
+            let token = host.curl(&["--user", &user(&revoked), &url]).json();
+            format!(
+                "Authorization: Bearer {}",
+                token["token"].as_str().expect("a token")
+            )
+        })
+        .collect();
+    let upload = "/v2/ci/app/blobs/uploads/";
+    for (number, server) in servers.iter().enumerate() {
+        push_as_robot(&host, server, (&revoked, &format!("ci/app:{number}"))).ok();
+        let by = ["--user", &user(&revoked)];
+        assert_eq!(
+            status(server, &by, "/v2/ci/app/manifests/0"),
+            403,
+            "no pull"
+        );
+        let delete = ["--request", "DELETE", by[0], by[1]];
+        assert_eq!(
+            status(server, &delete, "/v2/ci/app/manifests/0"),
+            403,
+            "no delete"
+        );
+        let elsewhere = ["--request", "POST", by[0], by[1]];
+        assert_eq!(
+            status(server, &elsewhere, "/v2/team/app/blobs/uploads/"),
+            403
+        );
+        // What one of them sold is good at the other.
+        for bearer in &bought {
+            let post = ["--request", "POST", "--header", bearer];
+            assert_eq!(status(server, &post, upload), 202);
+        }
+    }
+    admin(&["token", "revoke", &id]);
+    for server in &servers {
+        eventually("every replica refuses it", SHORT, || {
+            let by = ["--user", &user(&revoked)];
+            (status(server, &by, "/v2/") == 401).then_some(())
+        });
+        push_as_robot(&host, server, (&revoked, "ci/app:2")).fails_saying("was revoked");
+        for bearer in &bought {
+            let post = ["--request", "POST", "--header", bearer];
+            assert_eq!(status(server, &post, upload), 401, "bought before");
+        }
+        push_as_robot(&host, server, (&kept, "ci/app:2")).ok();
+    }
+    // A robot without its right is as quickly one that may do nothing.
+    let grants = admin(&["grant", "ls", "--format", "json"]);
+    let grants: serde_json::Value = serde_json::from_str(&grants).expect("JSON");
+    admin(&["grant", "rm", grants[0]["id"].as_str().expect("an id")]);
+    for server in &servers {
+        eventually("every replica knows that", SHORT, || {
+            let post = ["--request", "POST", "--user", &user(&kept)];
+            (status(server, &post, upload) == 403).then_some(())
+        });
+    }
 }

@@ -147,6 +147,97 @@ fn stars_and_flags_are_what_docker_filters_by() {
     assert_eq!(podman.ok().text(), format!("{} 1", name("starred")));
 }
 
+/// As the manual of `docker search` has it, on a registry where people have accounts and each of
+/// them one star to give.
+#[test]
+fn docker_search_filters_by_the_stars_of_people() {
+    const PASSWORD: &str = "correct horse battery";
+    let host = Host::new();
+    let mut server = Server::start(&host);
+    for name in [
+        "redis:7",
+        "redis-exporter:1",
+        "team/redis:7",
+        "secret/redis:7",
+    ] {
+        push(&host, &server, &hythe_tests::busybox(), name);
+    }
+    let admin = |server: &Server<'_>, words: &[&str]| {
+        std::process::Command::new(hythe_tests::hythe_binary())
+            .args(["registry", "--data"])
+            .arg(server.data())
+            .args(words)
+            .finish_with_input(PASSWORD.as_bytes())
+            .ok();
+    };
+    for name in ["ann", "ben", "cid"] {
+        admin(&server, &["user", "add", name, "--password-stdin"]);
+        for pattern in ["*", "team/*"] {
+            admin(
+                &server,
+                &["grant", "add", &format!("user:{name}"), "pull", pattern],
+            );
+        }
+    }
+    server.restart();
+    let star = |name: &str, repository: &str| {
+        let url = server.url(&format!("/api/v1/repositories/{repository}/star"));
+        let by = format!("{name}:{PASSWORD}");
+        let given = host.curl(&["--request", "PUT", "--user", &by, &url]);
+        given.status
+    };
+    for (repository, people) in [
+        ("team%2Fredis", &["ann", "ben", "cid", "ann"][..]),
+        ("redis", &["ann", "ben"]),
+    ] {
+        for name in people {
+            assert_eq!(star(name, repository), 204);
+        }
+    }
+    assert_eq!(star("ann", "secret%2Fredis"), 403);
+
+    let agent = Agent::start(&host);
+    let address = server.address();
+    let login = ["login", "--username", "ann", "--password-stdin", &address];
+    agent
+        .docker(&login)
+        .finish_with_input(PASSWORD.as_bytes())
+        .ok();
+    let term = format!("{address}/redis");
+    let found = |words: &[&str]| {
+        let format = "{{.Name}} {{.StarCount}}";
+        let words = [&["search", &term, "--format", format], words].concat();
+        let docker = agent.docker(&words).finish().ok().lines();
+        assert_eq!(agent.hythe(&words).finish().ok().lines(), docker);
+        docker
+    };
+    let starred = format!("{address}/team/redis 3");
+    let (exact, beginning) = (format!("{term} 2"), format!("{term}-exporter 0"));
+    assert_eq!(
+        found(&["--filter", "stars=3", "--no-trunc", "--limit", "5"]),
+        [starred.as_str()]
+    );
+    assert_eq!(found(&["--filter", "stars=4"]), [""; 0]);
+    assert_eq!(
+        found(&["--filter", "stars=2", "--no-trunc"]),
+        [&exact, &starred].map(String::as_str)
+    );
+    // The very name comes first, then names that begin so; what may not be pulled never.
+    assert_eq!(
+        found(&["--limit", "2"]),
+        [&exact, &beginning].map(String::as_str)
+    );
+    assert_eq!(
+        found(&[]),
+        [&exact, &beginning, &starred].map(String::as_str)
+    );
+    let table = agent
+        .docker(&["search", &term, "--filter", "stars=3"])
+        .finish()
+        .ok();
+    assert!(table.lines()[1].contains("team/redis"), "{table:?}");
+}
+
 #[test]
 fn every_tag_of_a_repository_is_pulled() {
     let host = Host::new();

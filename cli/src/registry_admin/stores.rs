@@ -7,6 +7,10 @@ use clap::Args;
 use hythe_server::config::{Config, Sources};
 use hythe_server::{Accounts, Maintenance};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::audit_log::AuditLog;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Registry")]
@@ -85,14 +89,20 @@ impl StoreArguments {
             .context("cannot open the registry's accounts")
     }
 
-    /// Sends log lines to standard error.
+    /// Sends log lines to standard error, and what is put on record where the registry's goes.
     pub(super) fn start_log(&self) -> anyhow::Result<()> {
         let filter = EnvFilter::try_new(&self.log_level)
             .with_context(|| format!("\"{}\" is no log level", self.log_level))?;
-        tracing_subscriber::fmt()
-            .with_env_filter(filter)
+        let lines = tracing_subscriber::fmt::layer()
             .with_writer(std::io::stderr)
-            .with_ansi(false)
+            .with_ansi(false);
+        // What is wrong with the settings is the verb's to say.
+        let config = self.config().ok();
+        let records = config.and_then(|config| config.telemetry.audit_log);
+        let records = records.as_deref().map(AuditLog::open).transpose()?;
+        tracing_subscriber::registry()
+            .with(lines.with_filter(filter))
+            .with(records.map(AuditLog::layer))
             .init();
         Ok(())
     }

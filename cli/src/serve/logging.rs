@@ -4,12 +4,13 @@ use std::io::IsTerminal as _;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use hythe_server::config::TRACE_TARGET;
+use hythe_server::config::{TRACE_TARGET, TelemetryConfig};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::traces::Traces;
+use crate::audit_log::AuditLog;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Logging")]
@@ -43,9 +44,13 @@ enum LogFormat {
 }
 
 impl LogArguments {
-    /// Sends all further log lines to standard error, and spans of requests to a collector when
-    /// there is one. Dropping the answer sends what is left of them.
-    pub(super) fn start(&self, collector: Option<&url::Url>) -> anyhow::Result<Option<Traces>> {
+    /// Sends all further log lines to standard error, what a registry puts on record to a file too
+    /// where one is named, and spans of requests to a collector when there is one. Dropping the
+    /// answer sends what is left of them.
+    pub(super) fn start(
+        &self,
+        telemetry: Option<&TelemetryConfig>,
+    ) -> anyhow::Result<Option<Traces>> {
         let filter = EnvFilter::try_new(&self.log_level)
             .with_context(|| format!("\"{}\" is no log level", self.log_level))?
             // Their spans are not for log lines.
@@ -55,10 +60,14 @@ impl LogArguments {
             LogFormat::Human => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
             LogFormat::Json => lines.json().flatten_event(true).boxed(),
         };
+        let collector = telemetry.and_then(|told| told.otlp_endpoint.as_ref());
         let traces = collector.map(Traces::to).transpose()?;
         let spans = traces.as_ref().map(Traces::layer);
+        let records = telemetry.and_then(|told| told.audit_log.as_deref());
+        let records = records.map(AuditLog::open).transpose()?;
         tracing_subscriber::registry()
             .with(lines.with_filter(filter))
+            .with(records.map(AuditLog::layer))
             .with(spans)
             .init();
         Ok(traces)

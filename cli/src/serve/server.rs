@@ -71,9 +71,7 @@ pub(crate) fn run(arguments: ServerArguments) -> Outcome {
         file: arguments.config,
         flags: arguments.settings.into_flags(),
     })?;
-    let _traces = arguments
-        .log
-        .start(config.telemetry.otlp_endpoint.as_ref())?;
+    let _traces = arguments.log.start(Some(&config.telemetry))?;
     super::block_on(async {
         let shutdown = super::cancelled_by_signals()?;
         let server = hythe_server::Server::bind(config)

@@ -78,9 +78,7 @@ pub(crate) fn run(arguments: UpArguments) -> Outcome {
         ..arguments.engine.into_said()?
     };
     let agent = AgentConfig::load(said, arguments.agent_config.as_deref())?;
-    let _traces = arguments
-        .log
-        .start(server.telemetry.otlp_endpoint.as_ref())?;
+    let _traces = arguments.log.start(Some(&server.telemetry))?;
     super::block_on(serve_both(server, agent))
 }
 

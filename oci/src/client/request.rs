@@ -107,12 +107,24 @@ impl RemoteRepository {
         urls.into_iter().flatten().map(origin).collect()
     }
 
-    /// Sends until there is an answer that asking again would not change.
     async fn ask_with_retries(
         &self,
         ask: &Ask,
         origin: &Origin,
         what: &str,
+    ) -> Result<reqwest::Response, ClientError> {
+        let answer = self.settled(ask, origin).await?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        Err(refused(what.to_owned(), answer).await)
+    }
+
+    /// Sends until there is an answer that asking again would not change, whatever it says.
+    pub(super) async fn settled(
+        &self,
+        ask: &Ask,
+        origin: &Origin,
     ) -> Result<reqwest::Response, ClientError> {
         let mut attempt = 1;
         loop {
@@ -127,7 +139,7 @@ impl RemoteRepository {
                     tokio::time::sleep(pause).await;
                     attempt += 1;
                 }
-                _ => return Err(refused(what.to_owned(), outcome?).await),
+                _ => return outcome,
             }
         }
     }

@@ -50,13 +50,17 @@ impl From<ClientError> for Failure {
 impl RemoteRepository {
     /// Whether the host itself has the blob in this repository (end-2), so that a push need not
     /// send it: what a mirror has does not count.
+    ///
+    /// A registry that will not say is one where it is not: an answer to HEAD has no body to say
+    /// what is missing, and the one to the request that begins the upload has.
     pub async fn has_blob(&self, descriptor: &Descriptor) -> Result<bool, ClientError> {
         let path = format!("blobs/{}", descriptor.digest);
         let ask = Ask::new(Method::HEAD, path, Access::Push);
-        match self.ask(&ask, &self.blob_words(descriptor)).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.is_not_found() => Ok(false),
-            Err(error) => Err(error),
+        let answer = self.settled(&ask, &self.origin()).await?;
+        match answer.status() {
+            status if status.is_success() => Ok(true),
+            StatusCode::NOT_FOUND | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Ok(false),
+            _ => Err(refused(self.blob_words(descriptor), answer).await),
         }
     }
 

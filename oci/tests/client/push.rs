@@ -279,3 +279,29 @@ async fn a_manifest_must_be_what_its_digest_says() {
         "{outcome:?}"
     );
 }
+
+#[tokio::test]
+async fn a_push_that_is_refused_says_why() {
+    // An answer to HEAD has no body; the one to the request after it has.
+    for status in [StatusCode::FORBIDDEN, StatusCode::UNAUTHORIZED] {
+        let host = serve(move |request| {
+            let body = r#"{"errors":[{"code":"DENIED","message":"robot may not push"}]}"#;
+            let body = if request.method() == Method::HEAD {
+                ""
+            } else {
+                body
+            };
+            (status, body).into_response()
+        })
+        .await;
+        let repository = repository(&host, robot());
+        assert!(!repository.has_blob(&hello()).await.unwrap());
+        let refused = repository.upload_blob(&hello(), quickly).await.unwrap_err();
+        assert!(
+            matches!(refused, ClientError::Unauthorized { .. }),
+            "{refused}"
+        );
+        let text = refused.to_string();
+        assert!(text.ends_with(": denied: robot may not push"), "{text}");
+    }
+}

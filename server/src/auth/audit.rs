@@ -1,15 +1,13 @@
 //! What was done, by whom, from where, and how it ended: a row, and a line of
-//! the log with the target [`TARGET`].
+//! the log with the target [`AUDIT_TARGET`].
 
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::config::AUDIT_TARGET;
 use crate::db::{AuditRecord, Database};
-
-/// The target of audit lines, to be sent where they are kept.
-pub(super) const TARGET: &str = "hythe_audit";
 
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -50,7 +48,7 @@ impl Entry {
     /// Writes its line.
     pub(super) fn log(&self) {
         tracing::info!(
-            target: TARGET,
+            target: AUDIT_TARGET,
             id = self.id,
             actor = self.actor,
             action = self.action,

@@ -24,6 +24,7 @@ pub(super) struct File {
     pub(super) quotas: Vec<Quota>,
     pub(super) storage_options: BTreeMap<String, String>,
     pub(super) external_url: String,
+    pub(super) trusted_proxies: Vec<String>,
     pub(super) tls: Tls,
     pub(super) auth: Auth,
     pub(super) audit: Audit,
@@ -63,6 +64,7 @@ pub(super) struct Auth {
 pub(super) struct Audit {
     pub(super) pulls: bool,
     pub(super) keep_days: u64,
+    pub(super) log: String,
 }
 
 #[derive(Debug, Deserialize)]

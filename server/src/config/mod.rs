@@ -16,6 +16,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 pub use policy::{ImmutableTags, Policies, Quota, Retention};
 pub use secret::Secret;
 pub use sources::Sources;
@@ -60,6 +61,8 @@ pub struct HttpConfig {
     /// The address that clients know this registry by; `None` is the one that
     /// each of them says.
     pub external_url: Option<Url>,
+    /// Proxies that are believed when they say for whom they ask.
+    pub trusted_proxies: Vec<IpNet>,
     /// Certificates; `None` is plain HTTP.
     pub tls: Option<TlsConfig>,
     /// Whether pulls are put on record too.
@@ -200,16 +203,22 @@ pub enum ReplicaConfig {
     },
 }
 
-/// Traces of requests. They are made as `tracing` spans of the target
-/// [`TRACE_TARGET`]; who starts the registry sends them on.
+/// Traces of requests, which are made as `tracing` spans of the target
+/// [`TRACE_TARGET`], and audit records, which are its events of
+/// [`AUDIT_TARGET`]; who starts the registry sends both on.
 #[derive(Clone, Debug)]
 pub struct TelemetryConfig {
     /// The collector's address for traces; `None` when none are wanted.
     pub otlp_endpoint: Option<Url>,
+    /// The file that audit records are added to as lines of JSON.
+    pub audit_log: Option<PathBuf>,
 }
 
 /// The target of spans that are made for traces, and for no log line.
 pub const TRACE_TARGET: &str = "hythe_trace";
+
+/// The target of log lines that are audit records.
+pub const AUDIT_TARGET: &str = "hythe_audit";
 
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -1,9 +1,10 @@
 //! From the merged table to the typed configuration: every check is here.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use toml::Table;
 use url::Url;
 
@@ -55,6 +56,7 @@ fn resolve(table: Table) -> Result<Config, ConfigError> {
                 .redirect_blobs
                 .then(|| Duration::from_secs(file.redirect_expire_seconds)),
             external_url: external_url(&file.external_url)?,
+            trusted_proxies: trusted_proxies(&file.trusted_proxies)?,
             tls: tls(&file, listen, &data)?,
             audit_pulls: file.audit.pulls,
             requests_per_minute_of_address: file.limits.requests_per_minute_of_address,
@@ -86,6 +88,10 @@ fn resolve(table: Table) -> Result<Config, ConfigError> {
         },
         telemetry: TelemetryConfig {
             otlp_endpoint: otlp_endpoint(&file.telemetry.otlp_endpoint)?,
+            audit_log: match file.audit.log.as_str() {
+                "" => None,
+                path => Some(absolute(path)?),
+            },
         },
     })
 }
@@ -175,6 +181,17 @@ fn external_url(text: &str) -> Result<Option<Url>, ConfigError> {
         return Err(invalid(origin, "not https:// or http:// and a host alone"));
     }
     Ok(Some(url))
+}
+
+fn trusted_proxies(texts: &[String]) -> Result<Vec<IpNet>, ConfigError> {
+    let network = |text: &String| {
+        let one = text.parse::<IpAddr>().map(IpNet::from);
+        one.or_else(|_| text.parse::<IpNet>()).map_err(|_| {
+            let reason = format!("{text:?} is neither an address nor a network (10.0.0.0/8)");
+            invalid("trusted_proxies", &reason)
+        })
+    };
+    texts.iter().map(network).collect()
 }
 
 /// Clients take a token for one that is good for a minute at least.
@@ -532,6 +549,21 @@ mod tests {
             let error = set(name, wrong).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn proxies_are_addresses_and_networks() {
+        let set = |value| load(&[], &[("HYTHE_TRUSTED_PROXIES", value)]);
+        assert!(load(&[], &[]).unwrap().http.trusted_proxies.is_empty());
+        let config = set(r#"["127.0.0.1", "10.0.0.0/8", "::1"]"#).unwrap();
+        let texts = config.http.trusted_proxies.iter().map(ToString::to_string);
+        let texts: Vec<String> = texts.collect();
+        assert_eq!(texts, ["127.0.0.1/32", "10.0.0.0/8", "::1/128"]);
+        let error = set(r#"["proxy.example.com"]"#).unwrap_err().to_string();
+        assert!(
+            error.starts_with("trusted_proxies: \"proxy.example.com\""),
+            "{error}"
+        );
     }
 
     #[test]

@@ -4,8 +4,6 @@
 //! names where such tokens are issued (distribution `docs/spec/auth/token.md`);
 //! 403 says that coming back is no use.
 
-use std::net::{IpAddr, SocketAddr};
-
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::header::{self, HeaderValue};
@@ -13,6 +11,7 @@ use http::request::Parts;
 use hythe_oci::RepositoryName;
 
 use super::answer::text;
+use super::client::{Secured, address_of};
 use super::error::{ApiError, ErrorCode};
 use super::facts_route::FactsRoute;
 use super::route::Route;
@@ -156,7 +155,7 @@ impl Rates {
 
     /// An account is counted wherever it asks from; who has none, by address.
     fn take(&self, caller: &Caller, request: &Parts) -> Result<(), ApiError> {
-        let taken = match (caller.name(), address(request)) {
+        let taken = match (caller.name(), address_of(request)) {
             (Some(name), _) => self.accounts.take(name.to_owned()),
             (None, Some(address)) => self.addresses.take(Network::from(address)),
             (None, None) => Ok(()),
@@ -174,15 +173,7 @@ pub(super) async fn identify(
     presented: &Presented,
     request: &Parts,
 ) -> Result<Caller, Refused> {
-    api.auth.identify(presented, address(request)).await
-}
-
-/// The address that a request comes from.
-pub(super) fn address(request: &Parts) -> Option<IpAddr> {
-    let info = request
-        .extensions
-        .get::<axum::extract::ConnectInfo<SocketAddr>>();
-    info.map(|info| info.0.ip())
+    api.auth.identify(presented, address_of(request)).await
 }
 
 /// What a request shows of its sender.
@@ -344,7 +335,3 @@ pub(super) fn base_url(api: &Api, request: &Parts) -> String {
 /// The name in the certificate that a request's sender showed.
 #[derive(Clone, Debug)]
 pub(super) struct CertificateName(pub(super) std::sync::Arc<str>);
-
-/// Marks a request that came over TLS.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Secured;

@@ -4,8 +4,8 @@
 use axum::response::Response;
 use http::request::Parts;
 
-use super::access::address;
 use super::answer::CONTENT_DIGEST;
+use super::client::address_of;
 use super::error::ApiError;
 use super::route::Route;
 use super::{Api, answer};
@@ -32,7 +32,7 @@ pub(super) fn ended(
     caller: &Caller,
     (request, outcome): (&Parts, &Result<Response, ApiError>),
 ) {
-    let address = address(request).map(|address| address.to_string());
+    let address = address_of(request).map(|address| address.to_string());
     let mut entry = AuditEntry::new(caller.label(), action, &subject, address);
     match outcome {
         Ok(response) => {
@@ -54,7 +54,7 @@ pub(super) fn refused(api: &Api, presented: &Presented, error: &ApiError, reques
     // Whatever was sent: not more of it than a name has, and nothing that a
     // terminal takes for a command.
     let name: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-    let address = address(request).map(|address| address.to_string());
+    let address = address_of(request).map(|address| address.to_string());
     let mut entry = AuditEntry::new(&name, "log in", "", address);
     entry.outcome = error.told();
     api.auth.record(entry);

@@ -121,6 +121,17 @@ impl ApiError {
         }
     }
 
+    /// As its client can hear it: what an answer without a body refuses is said
+    /// in a warning (distribution specification, "Warnings"), which newer
+    /// clients show. Not a 401: every login begins with one.
+    pub(super) fn for_client(self, has_body: bool) -> Self {
+        if has_body || self.status != StatusCode::FORBIDDEN {
+            return self;
+        }
+        let quoted = self.told().replace('\\', "\\\\").replace('"', "\\\"");
+        self.with_header(header::WARNING, format!("299 - \"{quoted}\""))
+    }
+
     /// Fits no code of the specification; a body in another form is allowed.
     fn plain(status: StatusCode) -> Self {
         Self {

@@ -31,24 +31,6 @@ pub(crate) enum FactsRoute {
 }
 
 impl FactsRoute {
-    /// Every name that [`FactsRoute::name`] gives.
-    #[cfg(test)]
-    pub(in crate::http) const NAMES: [&'static str; 13] = [
-        "api_list_repositories",
-        "api_describe_repository",
-        "api_change_repository",
-        "api_delete_repository",
-        "api_give_star",
-        "api_take_star",
-        "api_list_tags",
-        "api_describe_tag",
-        "api_tag_history",
-        "api_restore_tag",
-        "api_list_policies",
-        "api_set_policy",
-        "api_open_api",
-    ];
-
     /// The path that it is asked for by, right for every name.
     #[cfg(test)]
     pub(in crate::http) fn path(&self) -> String {

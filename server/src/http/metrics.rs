@@ -2,7 +2,6 @@
 //!
 //! The names below are an interface: dashboards are made of them.
 
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::OnceLock;
 use std::task::{Context, Poll};
@@ -18,6 +17,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing::Span;
 
 use super::answer::text;
+use super::client::Client;
 use super::trace;
 use crate::registry::Incoming;
 
@@ -74,7 +74,7 @@ pub(super) struct Observed {
     route: &'static str,
     method: Method,
     path: String,
-    client: Option<SocketAddr>,
+    client: Option<Client>,
     status: StatusCode,
     started: Instant,
     sent_bytes: u64,
@@ -85,16 +85,12 @@ pub(super) struct Observed {
 }
 
 impl Observed {
-    pub(super) fn new(
-        route: &'static str,
-        request: &Request<Body>,
-        client: Option<SocketAddr>,
-    ) -> Self {
+    pub(super) fn new(route: &'static str, request: &Request<Body>) -> Self {
         Self {
             route,
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
-            client,
+            client: request.extensions().get().copied(),
             status: StatusCode::OK,
             started: Instant::now(),
             sent_bytes: 0,

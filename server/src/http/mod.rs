@@ -10,6 +10,7 @@ mod api_v1;
 mod audit;
 mod blobs;
 mod body;
+mod client;
 mod error;
 mod facts;
 mod facts_route;

@@ -1,14 +1,12 @@
 //! Every route on one screen, and what every request has in common: its one
 //! line in the log, its metrics, its version header.
 
-use std::net::SocketAddr;
-
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
-use http::{HeaderValue, Request};
+use http::{HeaderValue, Method, Request};
 use tracing::Instrument as _;
 
 use super::answer::API_VERSION;
@@ -16,7 +14,8 @@ use super::error::ApiError;
 use super::metrics::Observed;
 use super::route::Route;
 use super::{
-    Api, access, api_v1, audit, blobs, facts, health, listings, manifests, search, token, uploads,
+    Api, access, api_v1, audit, blobs, client, facts, health, listings, manifests, search, token,
+    uploads,
 };
 use crate::auth::Caller;
 
@@ -30,13 +29,11 @@ pub(crate) fn router(api: Api) -> Router {
 }
 
 async fn serve(State(api): State<Api>, request: Request<Body>) -> Response {
-    let client = request
-        .extensions()
-        .get::<ConnectInfo<SocketAddr>>()
-        .map(|info| info.0);
+    let request = from_client(&api, request);
+    let has_body = request.method() != Method::HEAD;
     let route = Route::parse(request.method(), request.uri().path());
     let name = route.as_ref().map_or("none", Route::name);
-    let observed = Observed::new(name, &request, client);
+    let observed = Observed::new(name, &request);
     let versioned = request.uri().path().starts_with("/v2");
     let outcome = match route {
         Ok(route) => {
@@ -46,13 +43,21 @@ async fn serve(State(api): State<Api>, request: Request<Body>) -> Response {
         }
         Err(error) => Err(error.into()),
     };
-    let mut response = outcome.unwrap_or_else(IntoResponse::into_response);
+    let mut response = outcome.unwrap_or_else(|error| error.for_client(has_body).into_response());
     if versioned {
         response
             .headers_mut()
             .insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
     }
     observed.answered(response)
+}
+
+/// The request, with who sent it.
+fn from_client(api: &Api, request: Request<Body>) -> Request<Body> {
+    let (mut parts, body) = request.into_parts();
+    let trusted = &api.config.trusted_proxies;
+    client::settle(&mut parts.extensions, &parts.headers, trusted);
+    Request::from_parts(parts, body)
 }
 
 /// Nothing is done for a caller who may not.

@@ -22,7 +22,8 @@ use tokio_rustls::server::TlsStream;
 use tower::ServiceExt as _;
 
 use super::Api;
-use super::access::{CertificateName, Secured};
+use super::access::CertificateName;
+use super::client::Secured;
 use super::file_stream::{FileStream, SendsFiles};
 use super::router::router;
 use crate::config::HttpConfig;
@@ -30,6 +31,11 @@ use crate::tls::{Certificates, TlsError, name_in};
 
 /// A client that needs longer to say hello is not one.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+
+/// For how long a client of HTTP/2 may leave a ping unanswered. It need not be
+/// gone: one that writes a layer to a slow disk reads nothing meanwhile, pings
+/// included, and its pull is not to break for that.
+const SILENCE_LIMIT: Duration = Duration::from_mins(10);
 
 /// A bound address that serves the API.
 #[derive(Debug)]
@@ -205,7 +211,8 @@ fn builder(config: &HttpConfig) -> Builder<TokioExecutor> {
     builder
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(Duration::from_secs(20));
+        .keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(SILENCE_LIMIT);
     builder
 }
 

@@ -22,7 +22,7 @@ use serde_json::json;
 use super::answer::answer;
 use super::error::{ApiError, ErrorCode};
 use super::query::Query;
-use super::{Api, access, body as bodies};
+use super::{Api, body as bodies, client};
 use crate::auth::{AccountError, Accounts, Caller};
 
 const JSON: &str = "application/json";
@@ -50,7 +50,7 @@ pub(super) async fn dispatch(
     caller: &Caller,
     (request, body): (Parts, Body),
 ) -> Result<Response, ApiError> {
-    let address = access::address(&request).map(|address| address.to_string());
+    let address = client::address_of(&request).map(|address| address.to_string());
     let asked = Asked {
         api,
         caller,

@@ -12,6 +12,8 @@ use serde_json::Value;
 use super::super::route::tests as routes;
 use super::{TestApp, testing};
 use crate::auth::{Accounts, Effect};
+use crate::config::HttpConfig;
+use crate::testing::{Keep, TestRegistry};
 
 /// Who asks. Each of those with an account has one right to `a` and below.
 const CALLERS: [&str; 7] = [
@@ -111,7 +113,14 @@ async fn grant(accounts: &Accounts, who: &str, effect: Effect, actions: &str, pa
 
 /// A registry with an account for every kind of caller.
 pub(super) async fn closed() -> TestApp {
-    let app = TestApp::quick(testing::rules()).await;
+    closed_with(|_| {}).await
+}
+
+/// The same with some settings of its own.
+pub(super) async fn closed_with(change: impl FnOnce(&mut HttpConfig)) -> TestApp {
+    let (database, storage) = (testing::sqlite(), (testing::memory(), Keep::default()));
+    let registry = TestRegistry::on(database, storage, testing::rules()).await;
+    let app = TestApp::serving(registry, change);
     let accounts = app
         .registry
         .auth
@@ -147,7 +156,7 @@ impl TestApp {
     }
 
     /// A token of the token server, for scopes with spaces between.
-    async fn token(&self, caller: &str, scopes: &str) -> Value {
+    pub(super) async fn token(&self, caller: &str, scopes: &str) -> Value {
         let query: String = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("service", "hythe")
             .append_pair("scope", scopes)
@@ -198,6 +207,12 @@ async fn every_route_asks_every_caller_for_what_it_needs() {
                     let message = answer.json()["errors"][0]["message"].to_string();
                     let who = ["may not", "has no"].map(|what| format!("{caller} {what} "));
                     assert!(who.iter().any(|who| message.contains(who)), "{message}");
+                }
+                '3' => {
+                    // No body may say it.
+                    let warning = answer.header("warning");
+                    let who = format!("299 - \"{caller} may not ");
+                    assert!(warning.starts_with(&who), "{warning}");
                 }
                 _ => {}
             }

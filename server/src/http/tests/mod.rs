@@ -7,9 +7,11 @@ mod access;
 mod accounts;
 mod blobs;
 mod facts;
+mod limits;
 mod listings;
 mod manifests;
 mod policies;
+mod tokens;
 mod uploads;
 
 use std::collections::BTreeSet;
@@ -57,9 +59,14 @@ impl TestApp {
         storage: (StorageConfig, Keep),
         rules: RulesConfig,
     ) -> Self {
-        super::install_metrics();
         let registry = TestRegistry::on(database, storage, rules).await;
-        let config = HttpConfig {
+        Self::serving(registry, |_| {})
+    }
+
+    /// A registry, with some settings unlike the usual ones.
+    fn serving(registry: TestRegistry, change: impl FnOnce(&mut HttpConfig)) -> Self {
+        super::install_metrics();
+        let mut config = HttpConfig {
             listen: "127.0.0.1:0".parse().unwrap(),
             connections: 16,
             header_timeout: Duration::from_secs(5),
@@ -67,11 +74,13 @@ impl TestApp {
             shutdown_grace: Duration::from_secs(1),
             redirect_expire: None,
             external_url: None,
+            trusted_proxies: Vec::new(),
             tls: None,
             audit_pulls: false,
             requests_per_minute_of_address: 0,
             requests_per_minute_of_account: 0,
         };
+        change(&mut config);
         Self {
             router: super::router::router(Api::new(
                 registry.registry.clone(),

@@ -1,6 +1,6 @@
 //! Accounts for programs, and what is not served without any.
 
-use hythe_tests::{CommandExt as _, Host, SHORT, eventually};
+use hythe_tests::{CommandExt as _, Host, SHORT, Server, ServerOptions, eventually};
 use tempfile::TempDir;
 
 use super::{IP, PASSWORD, Registry};
@@ -70,4 +70,22 @@ fn nothing_is_served_openly_where_others_can_reach_it() {
         .arg(directory.path())
         .finish()
         .fails_saying("refusing to serve without accounts");
+}
+
+#[test]
+fn who_wants_it_open_says_so_and_is_warned() {
+    let host = Host::new();
+    let options = ServerOptions {
+        listen: Some("0.0.0.0"),
+        arguments: &["--allow-insecure-listen"],
+        ..ServerOptions::default()
+    };
+    let server = Server::start_as(&host, &options);
+    let log = server.log();
+    for warning in [
+        "plain HTTP: passwords",
+        "there are no accounts: whoever reaches",
+    ] {
+        assert!(log.contains(warning), "{warning}: {log}");
+    }
 }

@@ -65,7 +65,7 @@ fn a_head_without_end_is_refused() {
     for (head, answer) in [
         // Longer than any token of ours, and still a head.
         (
-            format!("Authorization: Bearer {}\n", "x".repeat(300_000)),
+            format!("Authorization: Bearer {}\n", "x".repeat(50_000)),
             "1.1 401",
         ),
         ("X-Many: 1\n".repeat(1000), "1.1 431"),

@@ -95,7 +95,7 @@ impl Server {
     }
 }
 
-/// Blobs as files of this machine. Asks nobody's leave: callers have had a blob's HEAD answered.
+/// Blobs as files of this machine. Asks nobody's leave: callers have had a blob's GET answered.
 #[derive(Clone, Debug)]
 pub struct BlobFiles(Registry);
 

@@ -65,10 +65,14 @@ impl RemoteRepository {
         })
     }
 
-    /// Whether the host itself lets us read the blob (end-2), without reading it.
+    /// Whether the host itself lets us read the blob (end-2). Its first byte is asked for, because
+    /// a HEAD is answered also to those who may only push: they ask what they need not send.
     pub async fn may_read_blob(&self, descriptor: &Descriptor) -> Result<bool, ClientError> {
         let path = format!("blobs/{}", descriptor.digest);
-        let ask = Ask::new(Method::HEAD, path, Access::Pull);
+        let mut ask = Ask::new(Method::GET, path, Access::Pull);
+        let first = HeaderValue::from_static("bytes=0-0");
+        ask.headers.insert(header::RANGE, first);
+        // The body is not read: of a registry that knows no ranges it would be all of the blob.
         match self.ask(&ask, &self.blob_words(descriptor)).await {
             Ok(_) => Ok(true),
             Err(error) if error.is_not_found() => Ok(false),

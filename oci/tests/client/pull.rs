@@ -114,6 +114,29 @@ async fn a_manifest_with_another_digest_is_refused() {
     assert!(matches!(error, ClientError::WrongDigest { .. }), "{error}");
 }
 
+#[tokio::test]
+async fn who_may_only_push_may_not_read() {
+    for (status, expected) in [
+        (StatusCode::PARTIAL_CONTENT, Some(true)),
+        (StatusCode::OK, Some(true)),
+        (StatusCode::NOT_FOUND, Some(false)),
+        (StatusCode::FORBIDDEN, None),
+    ] {
+        let host = serve(move |request| {
+            if request.method() == Method::HEAD || request.uri().path() == "/v2/" {
+                return StatusCode::OK.into_response();
+            }
+            assert_eq!(request.headers()[header::RANGE], "bytes=0-0");
+            (status, "x").into_response()
+        })
+        .await;
+        let blob = Descriptor::new("x", Digest::of(b"x"), 1);
+        let repository = repository(&host, Credentials::None);
+        let answer = repository.may_read_blob(&blob).await;
+        assert_eq!(answer.ok(), expected, "{status}");
+    }
+}
+
 /// A blob that nobody mistakes for another.
 fn blob() -> Vec<u8> {
     (0..200_000_u32).map(|i| (i % 251) as u8).collect()

@@ -48,6 +48,12 @@ impl Row {
         row
     }
 
+    /// Adds a field that is a list of rows.
+    pub(crate) fn with_rows(self, name: &str, rows: impl IntoIterator<Item = Row>) -> Self {
+        let rows: Vec<Value> = rows.into_iter().map(Row::into_value).collect();
+        self.with(name, rows)
+    }
+
     fn into_value(self) -> Value {
         Value::Map(Arc::new(self.fields))
     }
@@ -78,6 +84,16 @@ impl Listing {
             template: Template::parse(&template)?,
             table,
         })
+    }
+
+    /// Whether it is a table of the default columns.
+    pub(crate) fn is_plain_table(format: Option<&str>) -> bool {
+        matches!(format, None | Some("" | "table"))
+    }
+
+    /// One row that is no line of a list, through the template.
+    pub(crate) fn render_whole(&self, row: Row) -> anyhow::Result<String> {
+        Ok(self.template.render(&row.into_value())? + "\n")
     }
 
     /// All the rows as text that ends with a newline, or no text at all.

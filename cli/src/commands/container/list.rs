@@ -17,7 +17,7 @@ use crate::values;
 const TABLE: &str =
     "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}";
 
-const FIELDS: &[Field] = &[
+pub(crate) const FIELDS: &[Field] = &[
     ("ID", "CONTAINER ID"),
     ("Image", "IMAGE"),
     ("Command", "COMMAND"),
@@ -78,9 +78,10 @@ pub(crate) struct ListArguments {
     size: bool,
 }
 
+/// A container as lists of the API have it.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Listed {
+pub(crate) struct Listed {
     id: String,
     names: Vec<String>,
     image: String,
@@ -90,11 +91,11 @@ struct Listed {
     created: i64,
     #[serde(default)]
     ports: Option<Vec<Port>>,
-    size_rw: Option<i64>,
-    size_root_fs: Option<i64>,
+    pub(crate) size_rw: Option<i64>,
+    pub(crate) size_root_fs: Option<i64>,
     labels: Option<HashMap<String, String>>,
     #[serde(default)]
-    state: String,
+    pub(crate) state: String,
     status: String,
     network_settings: Option<Networks>,
     #[serde(default)]
@@ -160,7 +161,8 @@ pub(crate) async fn run(api: &Api, arguments: &ListArguments) -> Outcome {
     Ok(0)
 }
 
-fn row(listed: &Listed, whole: bool, now: Timestamp) -> Row {
+/// Its line; `whole` cuts nothing short.
+pub(crate) fn row(listed: &Listed, whole: bool, now: Timestamp) -> Row {
     let id = if whole {
         listed.id.as_str()
     } else {

@@ -16,7 +16,7 @@ const TABLE: &str = "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.S
 const DIGEST_TABLE: &str =
     "{{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
 
-const FIELDS: &[Field] = &[
+pub(crate) const FIELDS: &[Field] = &[
     ("ID", "IMAGE ID"),
     ("Repository", "REPOSITORY"),
     ("Tag", "TAG"),
@@ -61,18 +61,19 @@ pub(crate) struct ListArguments {
     repository: Option<String>,
 }
 
+/// An image as lists of the API have it.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Summary {
+pub(crate) struct Summary {
     id: String,
     repo_tags: Option<Vec<String>>,
     repo_digests: Option<Vec<String>>,
     created: i64,
-    size: i64,
+    pub(crate) size: i64,
     #[serde(default)]
-    shared_size: i64,
+    pub(crate) shared_size: i64,
     #[serde(default)]
-    containers: i64,
+    pub(crate) containers: i64,
     labels: Option<HashMap<String, String>>,
 }
 
@@ -113,6 +114,19 @@ pub(crate) async fn run(api: &Api, arguments: &ListArguments) -> Outcome {
     });
     output::print(&listing.render(FIELDS, rows)?)?;
     Ok(0)
+}
+
+/// The one line of an image, under its first tag.
+pub(crate) fn first_row(summary: &Summary, now: Timestamp) -> Row {
+    let mut tags = summary.repo_tags.iter().flatten();
+    let first = tags.find_map(|tag| tag.rsplit_once(':'));
+    let (repository, tag) = first.unwrap_or((NONE, NONE));
+    let name = Name {
+        repository,
+        tag,
+        digest: NONE,
+    };
+    row(summary, &name, false, now)
 }
 
 /// The lines an image has: one per tag, with digests one per tag and digest.
@@ -195,13 +209,13 @@ fn row(summary: &Summary, name: &Name<'_>, whole: bool, now: Timestamp) -> Row {
         )
         .with(
             "SharedSize",
-            known(summary.shared_size, decimal_size(summary.shared_size, 3)),
+            known(summary.shared_size, decimal_size(summary.shared_size, 4)),
         )
         .with(
             "UniqueSize",
             known(
                 summary.shared_size,
-                decimal_size(summary.size - summary.shared_size, 3),
+                decimal_size(summary.size - summary.shared_size, 4),
             ),
         )
         .with_labels(summary.labels.iter().flatten())

@@ -1,13 +1,18 @@
-//! `hythe system df`.
+//! `hythe system df`; `details` are what `-v` shows.
+
+mod details;
 
 use std::fmt::Write as _;
 
 use clap::Args;
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::api::{Api, Call};
+use crate::commands::container::list::Listed;
+use crate::commands::image::list::Summary;
 use crate::failure::Outcome;
-use crate::format::{Field, Listing, Row, decimal_size, short_id};
+use crate::format::{Field, Listing, Row, decimal_size};
 use crate::output;
 
 const TABLE: &str = "{{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}";
@@ -23,9 +28,9 @@ const FIELDS: &[Field] = &[
 #[derive(Debug, Args)]
 pub(crate) struct DiskUsageArguments {
     /// table, json, a Go template, or `table TEMPLATE`
-    #[arg(long, value_name = "FORMAT", conflicts_with = "verbose")]
+    #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
-    /// Show each image, container and volume
+    /// Show each image, container, volume and cached step of builds
     #[arg(long, short)]
     verbose: bool,
 }
@@ -35,34 +40,10 @@ pub(crate) struct DiskUsageArguments {
 struct Usage {
     #[serde(default)]
     layers_size: i64,
-    images: Option<Vec<Image>>,
-    containers: Option<Vec<Container>>,
+    images: Option<Vec<Summary>>,
+    containers: Option<Vec<Listed>>,
     volumes: Option<Vec<Volume>>,
     build_cache: Option<Vec<Cache>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Image {
-    id: String,
-    repo_tags: Option<Vec<String>>,
-    size: i64,
-    #[serde(default)]
-    shared_size: i64,
-    #[serde(default)]
-    containers: i64,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Container {
-    id: String,
-    names: Vec<String>,
-    image: String,
-    #[serde(default)]
-    size_rw: i64,
-    state: String,
-    status: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -82,11 +63,19 @@ struct VolumeUsage {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Cache {
+    #[serde(rename = "ID", default)]
+    id: String,
+    #[serde(rename = "Type", default)]
+    kind: String,
     size: i64,
     #[serde(default)]
     in_use: bool,
     #[serde(default)]
     shared: bool,
+    #[serde(default)]
+    usage_count: i64,
+    created_at: Option<Timestamp>,
+    last_used_at: Option<Timestamp>,
 }
 
 /// One line of the overview.
@@ -101,14 +90,15 @@ struct Kind {
 }
 
 pub(super) async fn run(api: &Api, arguments: &DiskUsageArguments) -> Outcome {
-    let listing = Listing::parse(arguments.format.as_deref(), TABLE)?;
+    let format = arguments.format.as_deref();
+    if arguments.verbose {
+        let usage: Usage = api.json(Call::get("/system/df")).await?;
+        output::print(&details::shown(usage, format)?)?;
+        return Ok(0);
+    }
+    let listing = Listing::parse(format, TABLE)?;
     let usage: Usage = api.json(Call::get("/system/df")).await?;
-    let text = if arguments.verbose {
-        verbose(&usage)?
-    } else {
-        let rows = kinds(&usage).map(|kind| row(&kind));
-        listing.render(FIELDS, rows)?
-    };
+    let text = listing.render(FIELDS, kinds(&usage).map(|kind| row(&kind)))?;
     output::print(&text)?;
     Ok(0)
 }
@@ -140,12 +130,18 @@ fn images(usage: &Usage) -> Kind {
     }
 }
 
-fn containers(containers: &[Container]) -> Kind {
+fn containers(containers: &[Listed]) -> Kind {
     let active = containers.iter().filter(|container| {
         ["running", "paused", "restarting"].contains(&container.state.as_str())
     });
-    let size: i64 = containers.iter().map(|container| container.size_rw).sum();
-    let held: i64 = active.clone().map(|container| container.size_rw).sum();
+    let size: i64 = containers
+        .iter()
+        .filter_map(|container| container.size_rw)
+        .sum();
+    let held: i64 = active
+        .clone()
+        .filter_map(|container| container.size_rw)
+        .sum();
     Kind {
         name: "Containers",
         total: containers.len(),
@@ -194,66 +190,4 @@ fn row(kind: &Kind) -> Row {
         .with("Active", kind.active.to_string())
         .with("Size", decimal_size(kind.size, 4))
         .with("Reclaimable", reclaimable)
-}
-
-fn verbose(usage: &Usage) -> anyhow::Result<String> {
-    let images = Listing::parse(None, "{{.Image}}\t{{.ID}}\t{{.Size}}\t{{.Containers}}")?.render(
-        &[
-            ("Image", "IMAGE"),
-            ("ID", "IMAGE ID"),
-            ("Size", "SIZE"),
-            ("Containers", "CONTAINERS"),
-        ],
-        usage.images.iter().flatten().map(|image| {
-            let name = image.repo_tags.iter().flatten().next();
-            Row::default()
-                .with("Image", name.map_or("<none>", String::as_str))
-                .with("ID", short_id(&image.id))
-                .with("Size", decimal_size(image.size, 3))
-                .with("Containers", image.containers.max(0).to_string())
-        }),
-    )?;
-    let containers = Listing::parse(
-        None,
-        "{{.ID}}\t{{.Image}}\t{{.Size}}\t{{.Status}}\t{{.Names}}",
-    )?
-    .render(
-        &[
-            ("ID", "CONTAINER ID"),
-            ("Image", "IMAGE"),
-            ("Size", "SIZE"),
-            ("Status", "STATUS"),
-            ("Names", "NAMES"),
-        ],
-        usage.containers.iter().flatten().map(|container| {
-            let names = container.names.join(",").replace('/', "");
-            Row::default()
-                .with("ID", short_id(&container.id))
-                .with("Image", container.image.as_str())
-                .with("Size", decimal_size(container.size_rw, 3))
-                .with("Status", container.status.as_str())
-                .with("Names", names)
-        }),
-    )?;
-    let volumes = Listing::parse(None, "{{.Name}}\t{{.Links}}\t{{.Size}}")?.render(
-        &[
-            ("Name", "VOLUME NAME"),
-            ("Links", "LINKS"),
-            ("Size", "SIZE"),
-        ],
-        usage.volumes.iter().flatten().map(|volume| {
-            let (size, links) = match &volume.usage_data {
-                Some(usage) => (usage.size.max(0), usage.ref_count.max(0)),
-                None => (0, 0),
-            };
-            Row::default()
-                .with("Name", volume.name.as_str())
-                .with("Links", links.to_string())
-                .with("Size", decimal_size(size, 3))
-        }),
-    )?;
-    Ok(format!(
-        "Images space usage:\n\n{images}\nContainers space usage:\n\n{containers}\n\
-         Local Volumes space usage:\n\n{volumes}"
-    ))
 }

@@ -49,6 +49,7 @@ mod stdio;
 mod tcp;
 mod traces;
 mod unpacked;
+mod unsupported;
 mod userns;
 mod volumes;
 mod volumes_and_ports;

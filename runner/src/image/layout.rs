@@ -27,6 +27,7 @@ use uuid::Uuid;
 
 use super::ImageError;
 use crate::spec::ContainerId;
+use crate::sys::dir::Directory;
 use crate::sys::durable;
 
 #[derive(Debug, Clone)]
@@ -53,6 +54,12 @@ impl Layout {
         ] {
             let dir = layout.root.join(dir);
             durable::create_private_dir(&dir).map_err(disk("create", &dir))?;
+        }
+        // Layers come and go by tens of thousands of files.
+        let unpacking = layout.unpacking();
+        let spread = Directory::open(&unpacking).and_then(|dir| dir.spread_trees());
+        if let Err(error) = spread {
+            tracing::debug!(%error, "the file system takes no hint where layers go");
         }
         Ok(layout)
     }

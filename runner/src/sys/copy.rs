@@ -66,9 +66,9 @@ fn copy_object(
     (stat, first_names): (&FileStat, &mut FirstNames),
 ) -> io::Result<bool> {
     match kind_of(stat) {
-        Kind::File { .. } => copy_file(from.open_file(name)?, to.create_file(name)?)?,
+        Kind::File { .. } => copy_file(from.open_file(name)?, to.create_file(name, 0o600)?)?,
         Kind::Directory => {
-            to.create_dir(name)?;
+            to.create_dir(name, 0o700)?;
             let below = std::rc::Rc::new(to.open_child(name)?);
             copy_level(&from.open_child(name)?, &below, first_names)?;
         }

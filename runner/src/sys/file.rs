@@ -4,12 +4,17 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 
-use nix::sys::stat::{self, Mode};
+use nix::sys::stat::{self, FileStat, Mode};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{self, Gid, Uid};
 use xattr::FileExt as _;
 
 use super::dir::FileTime;
+
+/// fstat(2).
+pub fn status(file: &File) -> io::Result<FileStat> {
+    Ok(stat::fstat(file)?)
+}
 
 /// Sets the owner; this clears setuid, setgid and capabilities.
 pub fn set_owner(file: &File, uid: u32, gid: u32) -> io::Result<()> {

@@ -187,17 +187,17 @@ mod tests {
             .unwrap();
         root.open_in_root(c"etc")
             .unwrap()
-            .create_file(c"hosts")
+            .create_file(c"hosts", 0o600)
             .unwrap();
         root.open_in_root(c"opt")
             .unwrap()
-            .create_file(c"new")
+            .create_file(c"new", 0o600)
             .unwrap();
-        root.create_dir(c"data").unwrap();
-        root.create_dir(c"mnt").unwrap();
+        root.create_dir(c"data", 0o700).unwrap();
+        root.create_dir(c"mnt", 0o700).unwrap();
         root.open_in_root(c"mnt")
             .unwrap()
-            .create_dir(c"volume")
+            .create_dir(c"volume", 0o700)
             .unwrap();
         drop(root);
         let ignored = ["/etc/hosts", "/mnt/volume"]

@@ -2,7 +2,8 @@
 //!
 //! The order of metadata calls per object is: content, owner, mode, extended attributes, times;
 //! each would undo what a later one sets (chown clears setuid and capabilities, writing clears
-//! both and moves the time).
+//! both and moves the time). Each costs a transaction of the file system, so owner and mode are
+//! only set where a look, which costs little, finds others than the entry says.
 
 use std::ffi::{CStr, CString};
 use std::fs::File;
@@ -22,6 +23,13 @@ const WHITEOUT: Node = Node::Char { major: 0, minor: 0 };
 
 /// Open parents kept; deeper trees just open again.
 const MAX_OPEN_PARENTS: usize = 32;
+
+/// Permission, setuid, setgid and sticky bits of a mode.
+const MODE_BITS: u32 = 0o7777;
+
+/// What objects have until their owner is set, where others may see them.
+const PRIVATE_FILE_MODE: u32 = 0o600;
+const PRIVATE_DIR_MODE: u32 = 0o700;
 
 /// What a directory gets that the archive uses but does not describe.
 const IMPLIED_MODE: u32 = 0o755;
@@ -95,7 +103,8 @@ impl Tree {
         match &entry.kind {
             EntryKind::File { size_bytes, sparse } => {
                 self.count(*size_bytes)?;
-                let file = self.create(&place, Directory::create_file)?;
+                let mode = self.first_mode(entry, PRIVATE_FILE_MODE);
+                let file = self.create(&place, |dir, name| dir.create_file(name, mode))?;
                 fill(&file, archive, sparse.as_ref()).map_err(|failed| match failed {
                     FillError::Archive(error) => error,
                     FillError::File(source) => at("write", &place)(source),
@@ -165,6 +174,15 @@ impl Tree {
         (uid.saturating_add(root.0), gid.saturating_add(root.1))
     }
 
+    /// The mode that an object is made with. Nobody sees a layer before it is whole, so there it is
+    /// the final one, as far as the umask lets it; the bits that writing and chown clear come later.
+    fn first_mode(&self, entry: &Entry, private: u32) -> u32 {
+        match self.purpose {
+            Purpose::Layer => entry.mode & 0o777,
+            Purpose::Files(_) => private,
+        }
+    }
+
     fn count(&mut self, size_bytes: u64) -> Result<(), UnpackError> {
         let total = self.unpacked.size_bytes.saturating_add(size_bytes);
         if total > self.limits.layer_bytes {
@@ -176,17 +194,19 @@ impl Tree {
     }
 
     fn put_directory(&mut self, place: Place, entry: &Entry) -> Result<(), UnpackError> {
+        let mode = self.first_mode(entry, PRIVATE_DIR_MODE);
+        let make = |dir: &Directory, name: &CStr| dir.create_dir(name, mode);
         let parent = self.parent(place.parent.as_deref())?;
-        match parent.create_dir(&place.name) {
+        match make(parent, &place.name) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 match parent.kind(&place.name).map_err(at("look at", &place))? {
                     Some(Kind::Directory) => {}
                     // Hidden and made again in one layer: nothing of the lower one shows through.
                     Some(Kind::Node(WHITEOUT)) => {
-                        self.create(&place, Directory::create_dir)?;
+                        self.create(&place, make)?;
                         self.make_opaque(&place)?;
                     }
-                    _ => self.create(&place, Directory::create_dir)?,
+                    _ => self.create(&place, make)?,
                 }
             }
             created => created.map_err(at("create", &place))?,
@@ -285,9 +305,14 @@ impl Tree {
         place: &Place,
         entry: &Entry,
     ) -> Result<(), UnpackError> {
+        let there = file::status(file).map_err(at("look at", place))?;
         let (uid, gid) = self.owner(entry);
-        file::set_owner(file, uid, gid).map_err(at("set the owner of", place))?;
-        file::set_mode(file, entry.mode).map_err(at("set the mode of", place))?;
+        if (there.st_uid, there.st_gid) != (uid, gid) {
+            file::set_owner(file, uid, gid).map_err(at("set the owner of", place))?;
+        }
+        if there.st_mode & MODE_BITS != entry.mode {
+            file::set_mode(file, entry.mode).map_err(at("set the mode of", place))?;
+        }
         self.unpacked.skipped_xattrs +=
             set_xattrs(entry, |key, value| file::set_xattr(file, key, value))
                 .map_err(at("set an extended attribute of", place))?;
@@ -298,11 +323,18 @@ impl Tree {
         let (uid, gid) = self.owner(entry);
         let parent = self.parent(place.parent.as_deref())?;
         let name = &place.name;
-        parent
-            .set_owner(name, uid, gid)
-            .map_err(at("set the owner of", place))?;
+        let there = parent
+            .stat(name)
+            .and_then(|there| there.ok_or_else(|| io::ErrorKind::NotFound.into()))
+            .map_err(at("look at", place))?;
+        if (there.st_uid, there.st_gid) != (uid, gid) {
+            parent
+                .set_owner(name, uid, gid)
+                .map_err(at("set the owner of", place))?;
+        }
         // A symbolic link has no mode, and chmod would follow it.
-        if !matches!(entry.kind, EntryKind::Symlink { .. }) {
+        let is_symlink = matches!(entry.kind, EntryKind::Symlink { .. });
+        if !is_symlink && there.st_mode & MODE_BITS != entry.mode {
             parent
                 .set_mode(name, entry.mode)
                 .map_err(at("set the mode of", place))?;
@@ -372,7 +404,7 @@ impl Tree {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     let name = name::c_string(bytes, &bytes[start..end])?;
                     // Fails with EEXIST on a link that leads nowhere.
-                    here.create_dir(&name).map_err(failed)?;
+                    here.create_dir(&name, PRIVATE_DIR_MODE).map_err(failed)?;
                     here.set_mode(&name, IMPLIED_MODE).map_err(failed)?;
                     here.open_child(&name).map_err(failed)?
                 }

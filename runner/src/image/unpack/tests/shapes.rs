@@ -53,10 +53,11 @@ fn metadata_survives_the_order_of_calls() {
         .push(setuid, b"su")
         .push(setgid_dir, b"")
         .file("shared/file", "x")
+        .dir("shared/below")
         .pax(&[("mtime", b"-1.5")])
         .symlink("link", "nowhere");
     let unpacked = ground.unpack(&tar.end()).unwrap();
-    assert_eq!((unpacked.size_bytes, unpacked.n_entries), (3, 4));
+    assert_eq!((unpacked.size_bytes, unpacked.n_entries), (3, 5));
     let stat = |name: &str| ground.layer().join(name).symlink_metadata().unwrap();
     let su = stat("bin/su");
     assert_eq!(su.mode() & 0o7777, 0o6755);
@@ -69,6 +70,9 @@ fn metadata_survives_the_order_of_calls() {
     assert_eq!(stat("shared").mode() & 0o7777, 0o3775);
     assert_eq!(stat("shared").mtime(), 1_600_000_000);
     assert_eq!((stat("shared/file").gid(), stat("link").mtime()), (0, -2));
+    // A directory hands its group down, and its setgid bit; the archive says otherwise.
+    let below = stat("shared/below");
+    assert_eq!((below.gid(), below.mode() & 0o7777), (0, 0o755));
     assert_eq!(stat("bin").mode() & 0o7777, 0o755);
 }
 

@@ -20,6 +20,7 @@ mod compose;
 mod docker_cli;
 mod docker_py;
 mod dockerd;
+mod exec_survival;
 mod exhausted;
 mod exit_codes;
 mod images;

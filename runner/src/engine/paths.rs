@@ -15,6 +15,7 @@
 //! └── images/                        the image floor's, with the snapshots
 //! EXEC-ROOT/
 //! ├── boot-id                        which boot the rest belongs to
+//! ├── execs/<id>.json                what is known about each exec
 //! └── shims/<id>/                    bundle of a started container: the launch floor's
 //! ```
 
@@ -97,6 +98,10 @@ impl Paths {
 
     pub(crate) fn boot_id(&self) -> PathBuf {
         self.exec_root.join("boot-id")
+    }
+
+    pub(crate) fn execs(&self) -> PathBuf {
+        self.exec_root.join("execs")
     }
 
     pub(crate) fn shims(&self) -> PathBuf {

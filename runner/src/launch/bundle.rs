@@ -8,9 +8,11 @@
 //!   shim.lock      locked by the shim while it lives
 //!   shim.sock      where it listens
 //!   shim.stderr    what it had to complain about
+//!   execs.json     the exit codes of execs that ended before init
 //!   exit.json      how init ended; the last thing the shim writes
 //! ```
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -57,7 +59,13 @@ impl Bundle {
         seccomp: Option<&[u8]>,
     ) -> Result<(), LaunchError> {
         durable::create_private_dir(&self.0).map_err(|source| self.failed("create", "", source))?;
-        for leftover in [Self::SOCKET_NAME, "shim.lock", "exit.json", "seccomp.bpf"] {
+        for leftover in [
+            Self::SOCKET_NAME,
+            "shim.lock",
+            "execs.json",
+            "exit.json",
+            "seccomp.bpf",
+        ] {
             match fs::remove_file(self.0.join(leftover)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(self.failed("remove", leftover, error));
@@ -107,6 +115,23 @@ impl Bundle {
     pub(super) fn write_exit_status(&self, status: &ExitStatus) -> Result<(), LaunchError> {
         durable::replace_file_unsynced(&self.0.join("exit.json"), &to_json(status)?)
             .map_err(|source| self.failed("write", "exit.json", source))
+    }
+
+    /// The exit codes of execs, by their ids, that ended before init did.
+    pub(super) fn exec_codes(&self) -> Result<BTreeMap<String, i32>, LaunchError> {
+        Ok(self.read_json("execs.json")?.unwrap_or_default())
+    }
+
+    /// Records the ends of execs, if there were any. Not fsynced: nobody asks for them after a
+    /// power loss.
+    pub(super) fn write_exec_codes(
+        &self,
+        codes: &BTreeMap<String, i32>,
+    ) -> Result<(), LaunchError> {
+        if codes.is_empty() {
+            return Ok(());
+        }
+        self.put("execs.json", &to_json(codes)?)
     }
 
     /// The control group that the specification names.

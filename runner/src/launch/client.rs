@@ -61,6 +61,15 @@ pub struct ExecProcess {
     shim: Shim,
 }
 
+/// A program that was run by [`Shim::exec`], as its shim tells about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExecState {
+    /// As this host counts.
+    pub pid: i32,
+    /// Once it has ended and all it wrote was read.
+    pub code: Option<i32>,
+}
+
 /// A connection to a shim.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -232,6 +241,17 @@ impl Shim {
         .await
     }
 
+    /// How far a program is that was run by `exec`, perhaps by an earlier daemon; `None` when the
+    /// shim knows nothing of it.
+    pub async fn exec_state(&self, id: &str) -> Result<Option<ExecState>, LaunchError> {
+        let exec = id.to_owned();
+        match self.ask(&Request::ExecState { exec }).await?.0 {
+            Reply::ExecState { pid, code } => Ok(Some(ExecState { pid, code })),
+            Reply::Refused(_) => Ok(None),
+            other => Err(self.unexpected(other)),
+        }
+    }
+
     /// Waits for the end of a program that was run by `exec`, also by an earlier daemon.
     pub async fn wait_exec(&self, id: &str) -> Result<i32, LaunchError> {
         let exec = Some(id.to_owned());
@@ -248,7 +268,15 @@ impl Shim {
             let reply = connection.receive().await?;
             io::Result::Ok((reply, connection))
         };
-        answer.await.map_err(|_| self.gone())
+        answer.await.map_err(|source| {
+            let action = "reach a shim";
+            let unreached = LaunchError::System { action, source };
+            if unreached.is_want() {
+                unreached
+            } else {
+                self.gone()
+            }
+        })
     }
 
     async fn ask_done(&self, request: Request) -> Result<(), LaunchError> {

@@ -17,6 +17,30 @@ pub struct StartFailure {
     pub message: String,
 }
 
+impl LaunchError {
+    /// Whether this process had too little of something to find out, such as descriptors.
+    pub fn is_want(&self) -> bool {
+        const EAGAIN: i32 = 11;
+        const ENOMEM: i32 = 12;
+        const ENFILE: i32 = 23;
+        const EMFILE: i32 = 24;
+        let source = match self {
+            Self::File { source, .. } | Self::System { source, .. } => source,
+            Self::Start(_)
+            | Self::InvalidBundle(_)
+            | Self::NotRunning(_)
+            | Self::ShimGone { .. }
+            | Self::Protocol { .. }
+            | Self::Seccomp(_)
+            | Self::Cgroup { .. } => return false,
+        };
+        matches!(
+            source.raw_os_error(),
+            Some(EAGAIN | ENOMEM | ENFILE | EMFILE)
+        )
+    }
+}
+
 impl StartFailure {
     /// A failure that is neither a missing nor an unusable program.
     pub(super) fn setup(message: impl Into<String>) -> Self {

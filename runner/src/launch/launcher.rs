@@ -1,5 +1,6 @@
 //! Makes shims and finds those that an earlier daemon left. Lives in the daemon.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::net::UnixStream as StdUnixStream;
@@ -169,8 +170,16 @@ impl Launcher {
                 return Ok(Found::Exited(status));
             }
             let directory = open_directory(&bundle)?;
-            if let Ok(connection) = Connection::open(&directory).await {
-                return meet(bundle, directory, connection).await;
+            match Connection::open(&directory).await {
+                Ok(connection) => return meet(bundle, directory, connection).await,
+                Err(source) => {
+                    let action = "reach a shim";
+                    let unreached = LaunchError::System { action, source };
+                    // Says nothing about the shim, which must not be taken for dead.
+                    if unreached.is_want() {
+                        return Err(unreached);
+                    }
+                }
             }
             // Somebody lives there but does not listen yet.
             if is_locked(&bundle)? && Instant::now() < deadline {
@@ -179,6 +188,12 @@ impl Launcher {
             }
             return blocking(move || clear(&bundle)).await;
         }
+    }
+
+    /// The exit codes of execs that ended before init did, as the shim of `bundle` left them.
+    pub async fn exec_codes(&self, bundle: &Path) -> Result<BTreeMap<String, i32>, LaunchError> {
+        let bundle = Bundle::at(bundle);
+        blocking(move || bundle.exec_codes()).await
     }
 }
 

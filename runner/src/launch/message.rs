@@ -38,6 +38,10 @@ pub(super) enum Request {
     },
     Attach(AttachStdio),
     Exec(Box<ExecRequest>),
+    /// How far is a program that was run by an earlier daemon? Answered by [`Reply::ExecState`].
+    ExecState {
+        exec: String,
+    },
     /// Answered by [`Reply::Exited`] or [`Reply::ExecExited`], when that is so.
     Wait {
         exec: Option<String>,
@@ -64,6 +68,11 @@ pub(super) enum Reply {
     State {
         pid: i32,
         started: bool,
+    },
+    /// With the exit code once all of it is over.
+    ExecState {
+        pid: i32,
+        code: Option<i32>,
     },
     Done,
     Attached,

@@ -38,7 +38,7 @@ mod shim;
 
 pub use attach::{AttachInput, AttachOutput, AttachStdio, AttachStream};
 pub use cgroup::{BlockIoUsage, Cgroup, CgroupStats, CgroupVersion, CpuUsage, MemoryUsage};
-pub use client::{ExecProcess, ExecSpec, Shim};
+pub use client::{ExecProcess, ExecSpec, ExecState, Shim};
 pub use config::{Rootfs, ShimConfig, ShimLog, StdinMode, UserSpec};
 pub use error::{LaunchError, StartFailure};
 pub use exit::ExitStatus;

@@ -84,7 +84,7 @@ impl Engine {
             return Err(error);
         }
         self.release_volumes(&record, volumes).await;
-        self.strike_off(verb, &record);
+        self.strike_off(verb, &record).await;
         Ok(())
     }
 
@@ -98,7 +98,7 @@ impl Engine {
             .await;
         let record = verb.record();
         self.release_volumes(&record, true).await;
-        self.strike_off(verb, &record);
+        self.strike_off(verb, &record).await;
         let removed = self.remove_parts(verb, &record).await;
         if removed.is_err() {
             verb.transition_regardless(StateEvent::RemoveFailed, |_| {})
@@ -113,9 +113,9 @@ impl Engine {
     }
 
     /// Makes a container unknown, and tells.
-    fn strike_off(&self, verb: &mut Verb, record: &Record) {
+    async fn strike_off(&self, verb: &mut Verb, record: &Record) {
         let shared = &self.shared;
-        shared.execs.container_removed(&record.id);
+        shared.execs.container_removed(&record.id).await;
         shared.containers.remove(&record.id);
         shared.containers.free_name(&record.name, &record.id);
         verb.publish(|life| {

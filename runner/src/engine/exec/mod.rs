@@ -1,21 +1,27 @@
-//! Commands run inside a running container; `run` makes their processes.
+//! Commands run inside a running container; `run` makes their processes, `record` finds them
+//! again when the agent comes back.
 
+mod record;
 mod run;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 use super::container::launch_error;
 use super::detach_keys::DetachKeys;
 use super::{Engine, EngineError};
 use crate::spec::{ContainerId, ContainerRef, ExecId};
+use crate::store::Records;
+use record::ExecRecord;
 use run::executable;
 
 /// How many finished ones of a container are remembered for inspect.
 const N_FINISHED: usize = 64;
 
 /// `POST /containers/{id}/exec`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "the independent switches of Docker's API"
@@ -65,7 +71,7 @@ pub struct ExecView {
 }
 
 /// Where an exec is in its life; it goes only downwards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Stage {
     Created,
     /// Its process is being made.
@@ -124,11 +130,12 @@ impl Exec {
     }
 }
 
-/// Every exec of the engine. They live in memory only: their processes are their container's,
-/// and whoever waited for them is gone when the agent is.
-#[derive(Debug, Default)]
+/// Every exec of the engine, and their records: an exec goes on with its container while the
+/// agent is away.
+#[derive(Debug)]
 pub(crate) struct Execs {
     by_id: Mutex<BTreeMap<ExecId, Arc<Exec>>>,
+    records: Records<ExecRecord>,
 }
 
 impl Execs {
@@ -136,15 +143,29 @@ impl Execs {
         self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, exec: Exec) {
-        let mut by_id = self.lock();
-        let ended = |other: &&Arc<Exec>| {
-            other.container == exec.container && matches!(other.stage(), Stage::Ended { .. })
+    async fn add(&self, exec: Exec) {
+        let exec = Arc::new(exec);
+        let forgotten = {
+            let mut by_id = self.lock();
+            let ended: Vec<ExecId> = by_id
+                .values()
+                .filter(|other| other.container == exec.container)
+                .filter(|other| matches!(other.stage(), Stage::Ended { .. }))
+                .map(|other| other.id.clone())
+                .collect();
+            let forgotten = if ended.len() >= N_FINISHED {
+                ended
+            } else {
+                Vec::new()
+            };
+            by_id.retain(|id, _| !forgotten.contains(id));
+            by_id.insert(exec.id.clone(), Arc::clone(&exec));
+            forgotten
         };
-        if by_id.values().filter(ended).count() >= N_FINISHED {
-            by_id.retain(|_, other| !ended(&&*other));
+        self.keep(&exec).await;
+        for id in forgotten {
+            self.forget(&id).await;
         }
-        by_id.insert(exec.id.clone(), Arc::new(exec));
     }
 
     fn find(&self, id: &str) -> Result<Arc<Exec>, EngineError> {
@@ -181,8 +202,18 @@ impl Execs {
         }
     }
 
-    pub(crate) fn container_removed(&self, container: &ContainerId) {
-        self.lock().retain(|_, exec| exec.container != *container);
+    pub(crate) async fn container_removed(&self, container: &ContainerId) {
+        let mut gone = Vec::new();
+        self.lock().retain(|id, exec| {
+            let stays = exec.container != *container;
+            if !stays {
+                gone.push(id.clone());
+            }
+            stays
+        });
+        for id in gone {
+            self.forget(&id).await;
+        }
     }
 }
 
@@ -202,13 +233,14 @@ impl Engine {
         executable(&container)?;
         let id = ExecId::random();
         let command = config.cmd.join(" ");
-        self.shared.execs.add(Exec {
+        let exec = Exec {
             id: id.clone(),
             container: container.id().clone(),
             config,
             stage: Mutex::new(Stage::Created),
             early_size: Mutex::new(None),
-        });
+        };
+        self.shared.execs.add(exec).await;
         self.exec_event(&container, "exec_create", &command, &id);
         Ok(id)
     }
@@ -234,12 +266,23 @@ impl Engine {
         }
     }
 
+    /// What the shim says of one that runs as far as we know: its output may have ended a moment
+    /// ago, and who read that wants to know how.
+    async fn end_of_exec(&self, exec: &Exec) -> Option<i32> {
+        let container = ContainerRef::new(exec.container.as_str());
+        let shim = self.find_container(&container).ok()?.shim()?;
+        shim.exec_state(exec.id.as_str()).await.ok()??.code
+    }
+
     pub async fn inspect_exec(&self, id: &str) -> Result<ExecView, EngineError> {
         let exec = self.shared.execs.find(id)?;
         let (running, exit_code, pid) = match exec.stage() {
             Stage::Created => (false, None, 0),
             Stage::Starting => (true, None, 0),
-            Stage::Running { pid } => (true, None, pid),
+            Stage::Running { pid } => match self.end_of_exec(&exec).await {
+                Some(code) => (false, Some(code), pid),
+                None => (true, None, pid),
+            },
             Stage::Ended { pid, code } => (false, Some(code), pid),
         };
         Ok(ExecView {

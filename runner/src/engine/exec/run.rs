@@ -1,11 +1,13 @@
 //! Making an exec's process and seeing it through to its end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::oneshot;
 
+use super::record::LOST_CODE;
 use super::{Exec, ExecConfig, Stage, StartExec};
 use crate::engine::container::{Container, Record, connect, hostname, launch_error};
 use crate::engine::detach_keys::DetachKeys;
@@ -164,8 +166,11 @@ fn failure_text(failure: oneshot::Receiver<String>) -> OutputStream {
         .boxed()
 }
 
+/// How long to wait before a shim that cannot be reached is asked again.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// One exec on its way through its life.
-struct Run {
+pub(super) struct Run {
     engine: Engine,
     exec: Arc<Exec>,
     container: Arc<Container>,
@@ -174,6 +179,22 @@ struct Run {
 }
 
 impl Run {
+    /// One that an earlier agent started.
+    pub(super) fn restored(
+        engine: &Engine,
+        exec: Arc<Exec>,
+        container: &Arc<Container>,
+        shim: &Shim,
+    ) -> Self {
+        Self {
+            engine: engine.clone(),
+            exec,
+            container: Arc::clone(container),
+            shim: shim.clone(),
+            console_size: None,
+        }
+    }
+
     async fn start(&mut self, stdio: AttachStdio) -> Result<ExecProcess, EngineError> {
         let exec = &self.exec;
         let command = exec.config.cmd.join(" ");
@@ -204,22 +225,34 @@ impl Run {
                     _ => 126,
                 };
                 exec.set_stage(Stage::Ended { pid: 0, code });
+                self.engine.shared.execs.keep(exec).await;
                 Err(error)
             }
         }
     }
 
-    async fn see_through(self) {
+    /// Sees the process that was started through to its end.
+    pub(super) async fn see_through(self) {
+        let execs = &self.engine.shared.execs;
+        // The end is not to wait for the disk: whoever read the last of the output asks for it.
+        tokio::join!(self.await_end(), execs.keep(&self.exec));
+        execs.keep(&self.exec).await;
+    }
+
+    async fn await_end(&self) {
         let pid = match self.exec.stage() {
             Stage::Running { pid } => pid,
             Stage::Created | Stage::Starting | Stage::Ended { .. } => 0,
         };
-        // A shim that is gone took the process with it.
-        let code = self
-            .shim
-            .wait_exec(self.exec.id.as_str())
-            .await
-            .unwrap_or(137);
+        let code = loop {
+            match self.shim.wait_exec(self.exec.id.as_str()).await {
+                Ok(code) => break code,
+                // It lives, and we cannot ask it now.
+                Err(error) if error.is_want() => tokio::time::sleep(PAUSE).await,
+                // A shim that is gone took the process with it.
+                Err(_) => break LOST_CODE,
+            }
+        };
         self.exec.set_stage(Stage::Ended { pid, code });
         let particular = [
             ("execID", self.exec.id.to_string()),

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use futures_util::stream::{self, StreamExt as _};
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use hythe_oci::client::{Client, ClientConfig, ClientError};
 
 use super::container::{Container, Record, ResolvedMount, Table};
@@ -56,6 +56,8 @@ pub enum OpenError {
     Images(#[from] ImageError),
     #[error("cannot set up the launcher")]
     Launch(#[from] LaunchError),
+    #[error("cannot find out which containers still run")]
+    Unreached(#[source] LaunchError),
     #[error("cannot set up the networks")]
     Network(#[from] NetworkError),
     #[error("registry mirror {0:?} is no URL")]
@@ -115,9 +117,10 @@ impl Engine {
             containers.insert(Arc::clone(&container));
             restored.push(container);
         }
-        let restored = reconnect(&launcher, &paths, restored).await;
+        let restored = reconnect(&launcher, &paths, restored).await?;
         let (network_records, networks) = open_networks(&settings, &paths, &restored).await?;
         let volumes = Volumes::open(&paths).await?;
+        let execs = Execs::open(&paths.execs())?;
         let engine = Self {
             shared: Arc::new(Shared {
                 settings,
@@ -126,7 +129,7 @@ impl Engine {
                 paths,
                 containers,
                 records,
-                execs: Execs::default(),
+                execs,
                 volumes,
                 networks,
                 network_records,
@@ -137,6 +140,9 @@ impl Engine {
             }),
         };
         engine.hold_volumes(&restored);
+        for Restored { container, found } in &restored {
+            engine.restore_execs(container, found).await;
+        }
         for one in restored {
             engine.settle(one).await;
         }
@@ -187,8 +193,9 @@ async fn prepare_directories(paths: &Paths) -> Result<(), OpenError> {
     let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let kept = std::fs::read_to_string(paths.boot_id()).unwrap_or_default();
     if kept != boot_id {
-        let shims = paths.shims();
-        tree::remove(&shims).await.map_err(disk("remove", &shims))?;
+        for stale in [paths.shims(), paths.execs()] {
+            tree::remove(&stale).await.map_err(disk("remove", &stale))?;
+        }
         let path = paths.boot_id();
         std::fs::write(&path, boot_id).map_err(disk("write", &path))?;
     }
@@ -240,27 +247,28 @@ fn image_options(settings: &EngineSettings, paths: &Paths) -> ImageOptions {
     }
 }
 
-/// Asks behind every bundle.
+/// Asks behind every bundle. An agent that cannot ask must not decide what lives.
 async fn reconnect(
     launcher: &Launcher,
     paths: &Paths,
     containers: Vec<Arc<Container>>,
-) -> Vec<Restored> {
+) -> Result<Vec<Restored>, OpenError> {
     stream::iter(containers)
         .map(async |container| {
             let bundle = paths.bundle(container.id());
             let found = match launcher.reconnect(&bundle).await {
                 Ok(found) => found,
+                Err(error) if error.is_want() => return Err(OpenError::Unreached(error)),
                 Err(error) => {
                     let id = container.id();
                     tracing::error!(container.id = %id, error = chain(&error), "lost its shim");
                     Found::Gone
                 }
             };
-            Restored { container, found }
+            Ok(Restored { container, found })
         })
         .buffer_unordered(N_AT_ONCE)
-        .collect()
+        .try_collect()
         .await
 }
 

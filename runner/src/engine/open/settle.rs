@@ -144,6 +144,7 @@ impl Engine {
             let wanted = ContainerRef::new(id.as_str());
             self.shared.containers.find(&wanted).is_ok()
         };
+        self.shared.execs.forget_strays(known).await;
         for id in self.shared.images.snapshots() {
             if !known(&id)
                 && let Err(error) = self.shared.images.remove_snapshot(&id).await

@@ -327,8 +327,18 @@ impl Shim {
         self.removal = Some(Instant::now() + REMOVAL_PATIENCE);
         self.settle_removal(Instant::now());
         // A disk that takes nothing more must not keep the end from those who wait.
-        let _those_who_wait_hear_it = self.container.bundle.write_exit_status(&exit);
+        let bundle = &self.container.bundle;
+        let _those_who_wait_hear_them = bundle.write_exec_codes(&self.exec_codes());
+        let _those_who_wait_hear_it = bundle.write_exit_status(&exit);
         self.exit = Some(exit);
+    }
+
+    /// The ends of execs that a daemon which is away now has not heard of.
+    fn exec_codes(&self) -> BTreeMap<String, i32> {
+        self.programs
+            .values()
+            .filter_map(|program| Some((program.id.clone()?, program.exit_code()?)))
+            .collect()
     }
 
     fn settle_removal(&mut self, now: Instant) {

@@ -73,6 +73,7 @@ impl Shim {
                 Ok(()) => None,
                 Err(failure) => Some(Reply::Failed(failure)),
             },
+            Request::ExecState { exec } => Some(self.exec_state(&exec)),
             Request::Wait { exec } => self.wait(from, exec.as_deref()),
         };
         if let Some(reply) = reply {
@@ -88,6 +89,17 @@ impl Shim {
         Reply::State {
             pid: init.map_or(0, |init| init.pid),
             started: init.is_some_and(|init| !matches!(init.stage, Stage::Waiting(_))),
+        }
+    }
+
+    fn exec_state(&self, exec: &str) -> Reply {
+        let found = |program: &&Program| program.id.as_deref() == Some(exec);
+        match self.programs.values().find(found) {
+            Some(program) => Reply::ExecState {
+                pid: program.pid,
+                code: program.exit_code().filter(|_| program.is_finished()),
+            },
+            None => no_such_program(),
         }
     }
 

@@ -98,6 +98,7 @@ fn a_small_layer_that_unpacks_to_too_much_is_refused() {
     let limited = |limit: &str| {
         let options = AgentOptions {
             arguments: vec!["--max-layer-size".to_owned(), limit.to_owned()],
+            ..AgentOptions::default()
         };
         Agent::start_with(&host, options)
     };

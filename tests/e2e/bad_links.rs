@@ -140,6 +140,7 @@ fn pull_through(remote: &Remote, layout: &Layout, image_bytes: u64) {
     let registry = format!("{}:5000", remote.registry);
     let options = AgentOptions {
         arguments: vec!["--insecure-registry".to_owned(), registry.clone()],
+        ..AgentOptions::default()
     };
     let agent = Agent::start_with(&remote.host, options);
     let [first, second] = ["1", "2"].map(|tag| format!("{registry}/noise:{tag}"));

@@ -253,7 +253,13 @@ fn mirrors_of_a_registry_are_asked_first_and_in_order() {
         ]
     };
     let arguments = [of("http://127.0.0.1:1"), of(&mirror.url(""))].concat();
-    let agent = Agent::start_with(&host, AgentOptions { arguments });
+    let agent = Agent::start_with(
+        &host,
+        AgentOptions {
+            arguments,
+            ..AgentOptions::default()
+        },
+    );
     let image = "127.0.0.1:5000/busybox:1";
     agent.docker(&["pull", image]).finish().ok();
     assert_eq!(id_of(&agent, image), busybox().image_id);

@@ -277,6 +277,7 @@ fn a_term_without_a_host_means_the_default_registry() {
     push(&host, &server, &hythe_tests::busybox(), "team/app:1");
     let options = hythe_tests::AgentOptions {
         arguments: vec!["--default-registry".to_owned(), server.address()],
+        ..hythe_tests::AgentOptions::default()
     };
     let agent = Agent::start_with(&host, options);
     let found = agent

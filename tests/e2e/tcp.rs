@@ -91,7 +91,10 @@ fn agent_options(authority: &Authority) -> AgentOptions {
     ] {
         arguments.extend([flag.to_owned(), authority.path(file)]);
     }
-    AgentOptions { arguments }
+    AgentOptions {
+        arguments,
+        ..AgentOptions::default()
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::push_busybox;
 fn remapped(host: &Host) -> Agent<'_> {
     let options = AgentOptions {
         arguments: vec!["--userns-remap".to_owned(), "default".to_owned()],
+        ..AgentOptions::default()
     };
     Agent::start_with_ids(host, options, Some("dockremap:300000:65536\n"))
 }

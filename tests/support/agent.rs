@@ -14,6 +14,8 @@ use crate::{CommandExt as _, Host, SHORT, Terminal, eventually, hythe_binary};
 #[derive(Debug, Default, Clone)]
 pub struct AgentOptions {
     pub arguments: Vec<String>,
+    /// A command line that runs the agent, such as prlimit(1).
+    pub under: Vec<String>,
 }
 
 /// Runs the agent, perhaps with other subordinate ids than this machine's.
@@ -160,6 +162,7 @@ impl<'host> Agent<'host> {
                 "sh",
             ])
             .arg(self.subordinate_ids())
+            .args(&self.options.under)
             .arg(hythe_binary())
             .args(["agent", "--socket"])
             .arg(self.socket())

@@ -1,18 +1,30 @@
 //! HTTP/1.1 over one connection that stays, for tests that ask more often than curl could start.
 
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use nix::sched::{CloneFlags, setns};
 
 use crate::Response;
 
-/// A connection to a server on a host of the test.
+/// A connection to a server.
 #[derive(Debug)]
-pub struct Connection {
-    stream: BufReader<TcpStream>,
+pub struct Connection<S = TcpStream> {
+    stream: BufReader<S>,
+}
+
+impl Connection<UnixStream> {
+    pub fn open_socket(path: &Path) -> io::Result<Self> {
+        let stream = UnixStream::connect(path)?;
+        stream.set_read_timeout(Some(Duration::from_mins(1)))?;
+        Ok(Self {
+            stream: BufReader::new(stream),
+        })
+    }
 }
 
 impl Connection {
@@ -28,7 +40,9 @@ impl Connection {
             stream: BufReader::new(stream),
         })
     }
+}
 
+impl<S: io::Read + io::Write> Connection<S> {
     /// One request and its answer; fails when the server goes away before the answer is whole.
     pub fn ask(
         &mut self,

@@ -10,6 +10,7 @@ mod traces;
 pub(crate) mod up;
 
 use std::future::Future;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,14 +18,30 @@ use tokio_util::sync::CancellationToken;
 
 use crate::failure::Outcome;
 
+/// How long a thread for work that blocks waits for more of it, and how often it gets some.
+const IDLE_THREAD: Duration = Duration::from_secs(15);
+const KEPT_BUSY: Duration = Duration::from_secs(8);
+
 /// Runs `work` to its end on a runtime with a thread per CPU.
 fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .thread_keep_alive(IDLE_THREAD)
         .build()
         .context("cannot start the runtime")?;
+    runtime.spawn(keep_a_thread());
     runtime.block_on(work)?;
     Ok(0)
+}
+
+/// Keeps one of the threads that work which blocks is given to. Where no process and no thread
+/// can be made any more, the runtime has such work wait for those that are there; with none, it
+/// would panic.
+async fn keep_a_thread() {
+    loop {
+        drop(tokio::task::spawn_blocking(|| ()).await);
+        tokio::time::sleep(KEPT_BUSY).await;
+    }
 }
 
 /// A token that is cancelled by the first SIGTERM or SIGINT.

@@ -1,5 +1,6 @@
 //! Limits hold, measured from outside.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use hythe_tests::{Agent, CommandExt as _, Host, SHORT, Server, eventually};
@@ -77,47 +78,102 @@ fn a_fork_bomb_stops_at_its_limit_and_the_agent_answers() {
 }
 
 #[test]
-fn half_a_cpu_is_half_a_cpu() {
+fn a_twentieth_of_a_cpu_is_neither_more_nor_less() {
     let host = Host::new();
     let server = Server::start(&host);
     let image = push_busybox(&host, &server);
     let agent = Agent::start(&host);
+    // So little that even a busy machine gives more, so that only the limit can hold it back.
     agent
-        .docker(&["run", "-d", "--name", "busy", "--cpus", "0.5", &image])
+        .docker(&["run", "-d", "--name", "busy", "--cpus", "0.05", &image])
         .args(["sh", "-c", "while :; do :; done"])
         .finish()
         .ok();
-    let pid = agent.init_pid("busy");
+    let group = CpuGroup::of(agent.init_pid("busy"));
 
-    // A busy machine may give less than the limit for a while, never more.
-    let mut seen = Vec::new();
-    for _ in 0..5 {
-        let share = cpu_share(pid, Duration::from_secs(3));
-        seen.push(share);
-        assert!(share < 0.55, "the limit is exceeded: {seen:?}");
-        if share > 0.45 {
-            return;
+    // Measured by the kernel's own periods of 100 ms, not by a clock that runs while nobody does.
+    let quota_s = 0.005;
+    let begin = Sample::take(&group);
+    let end = eventually("it is held back for fifty periods", LONG, || {
+        let now = Sample::take(&group);
+        (now.throttled.0 - begin.throttled.1 >= 50.0).then_some(now)
+    });
+    let used = end.used_s - begin.used_s;
+    let most = (end.periods.1 - begin.periods.0 + 2.0) * quota_s * 1.05;
+    let least = (end.throttled.0 - begin.throttled.1 - 2.0) * quota_s * 0.95;
+    assert!(used <= most, "{used} s of {most} s: {begin:?} {end:?}");
+    assert!(used >= least, "{used} s of {least} s: {begin:?} {end:?}");
+    agent.docker(&["rm", "-f", "busy"]).finish().ok();
+}
+
+/// Fifty periods are five seconds where the machine has nothing else to do.
+const LONG: Duration = Duration::from_mins(2);
+
+/// The directories of a process's control group.
+struct CpuGroup {
+    cpu: PathBuf,
+    usage: PathBuf,
+}
+
+impl CpuGroup {
+    fn of(pid: i32) -> Self {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("it lives");
+        let path = |controller: &str| {
+            text.lines().find_map(|line| {
+                let mut fields = line.splitn(3, ':');
+                let controllers = fields.nth(1)?;
+                let path = fields.next()?.trim_start_matches('/');
+                let root = Path::new("/sys/fs/cgroup");
+                let has = controllers.split(',').any(|it| it == controller);
+                has.then(|| root.join(controller).join(path))
+            })
+        };
+        if let (Some(cpu), Some(cpuacct)) = (path("cpu"), path("cpuacct")) {
+            return Self {
+                cpu: cpu.join("cpu.stat"),
+                usage: cpuacct.join("cpuacct.usage"),
+            };
+        }
+        let stat = path("").expect("a group of v2").join("cpu.stat");
+        Self {
+            cpu: stat.clone(),
+            usage: stat,
         }
     }
-    panic!("never within 10 % of half a CPU: {seen:?}");
+
+    fn number(&self, key: &str) -> f64 {
+        let text = std::fs::read_to_string(&self.cpu).expect("the group is there");
+        let line = text.lines().find_map(|line| line.strip_prefix(key));
+        line.expect("the key").trim().parse().expect("a number")
+    }
+
+    fn used_s(&self) -> f64 {
+        if self.usage == self.cpu {
+            return self.number("usage_usec ") / 1e6;
+        }
+        let text = std::fs::read_to_string(&self.usage).expect("the group is there");
+        text.trim().parse::<f64>().expect("nanoseconds") / 1e9
+    }
 }
 
-/// The part of one CPU that a process used during `window`.
-fn cpu_share(pid: i32, window: Duration) -> f64 {
-    let before = cpu_seconds(pid);
-    let start = Instant::now();
-    std::thread::sleep(window);
-    (cpu_seconds(pid) - before) / start.elapsed().as_secs_f64()
+/// What a group has used, and the counts of its periods just before and just after.
+#[derive(Debug)]
+struct Sample {
+    used_s: f64,
+    periods: (f64, f64),
+    throttled: (f64, f64),
 }
 
-/// User and system time of a process so far, `proc_pid_stat(5)`.
-fn cpu_seconds(pid: i32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process lives");
-    let after_name = stat.rsplit_once(')').expect("a name in brackets").1;
-    let fields: Vec<&str> = after_name.split_whitespace().collect();
-    let ticks: f64 = [11, 12]
-        .map(|field: usize| fields[field].parse::<f64>().expect("ticks"))
-        .iter()
-        .sum();
-    ticks / 100.0
+impl Sample {
+    fn take(group: &CpuGroup) -> Self {
+        let counts = || (group.number("nr_periods "), group.number("nr_throttled "));
+        let before = counts();
+        let used_s = group.used_s();
+        let after = counts();
+        Self {
+            used_s,
+            periods: (before.0, after.0),
+            throttled: (before.1, after.1),
+        }
+    }
 }

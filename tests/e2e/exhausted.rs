@@ -307,7 +307,7 @@ fn no_processes_left() {
             .fails_saying("Resource temporarily unavailable");
         docker(&["rm", "late"]).ok();
     }
-    docker(&["exec", "idle", "true"]).fails_saying("Resource temporarily unavailable");
+    docker(&["exec", "idle", "true"]).fails_saying("resource temporarily unavailable");
     let names = docker(&["ps", "-a", "--format", "{{.Names}}"]).ok();
     assert_eq!(names.lines(), ["idle", "talking"]);
     docker(&["logs", "--tail", "1", "talking"]).ok();

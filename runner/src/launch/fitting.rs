@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use oci_spec::runtime::{Capabilities, Capability, PosixRlimitBuilder, Process, Spec};
+use oci_spec::runtime::{
+    Capabilities, Capability, LinuxResources, PosixRlimitBuilder, Process, Spec,
+};
 
 use super::capability::{self, BY_NUMBER, short_name};
 use super::init::resource_number;
@@ -19,6 +21,7 @@ pub(super) fn fit(spec: &mut Spec) -> Result<Vec<String>, LaunchError> {
     fit_limits(spec, &mut warnings)?;
     fit_oom_score(spec, &mut warnings);
     fit_memory(spec, &mut warnings);
+    fit_block_io(spec, &mut warnings);
     let process = spec.process().as_ref();
     if process.is_some_and(|it| it.selinux_label().as_ref().is_some_and(|it| !it.is_empty())) {
         warnings.push("SELinux labels are not supported and were ignored.".to_owned());
@@ -153,12 +156,12 @@ fn fit_oom_score(spec: &Spec, warnings: &mut Vec<String>) {
 }
 
 /// In the words of dockerd, which tools look for.
-fn fit_memory(spec: &Spec, warnings: &mut Vec<String>) {
-    let resources = spec.linux().as_ref().and_then(|it| it.resources().as_ref());
-    let memory = resources.and_then(|it| it.memory().as_ref());
-    let limits_swap = memory.is_some_and(|it| {
-        it.limit().is_some_and(|limit| limit > 0) && it.swap().is_some_and(|swap| swap > 0)
-    });
+fn fit_memory(spec: &mut Spec, warnings: &mut Vec<String>) {
+    let Some(memory) = resources(spec).and_then(|it| it.memory_mut().as_mut()) else {
+        return;
+    };
+    let limits_swap =
+        memory.limit().is_some_and(|limit| limit > 0) && memory.swap().is_some_and(|swap| swap > 0);
     if limits_swap && !Cgroup::counts_swap() {
         warnings.push(
             "Your kernel does not support swap limit capabilities or the cgroup is not mounted. \
@@ -166,4 +169,49 @@ fn fit_memory(spec: &Spec, warnings: &mut Vec<String>) {
                 .to_owned(),
         );
     }
+    if Cgroup::tunes_memory() {
+        return;
+    }
+    if memory.swappiness().is_some() {
+        memory.set_swappiness(None);
+        warnings.push(
+            "Your kernel does not support memory swappiness capabilities or the cgroup is not \
+             mounted. Memory swappiness discarded."
+                .to_owned(),
+        );
+    }
+    if memory.disable_oom_killer() == Some(true) {
+        memory.set_disable_oom_killer(None);
+        warnings.push(
+            "Your kernel does not support OomKillDisable. OomKillDisable discarded.".to_owned(),
+        );
+    }
+}
+
+fn fit_block_io(spec: &mut Spec, warnings: &mut Vec<String>) {
+    let Some(block_io) = resources(spec).and_then(|it| it.block_io_mut().as_mut()) else {
+        return;
+    };
+    let weight = block_io.weight().is_some();
+    let weight_device = block_io.weight_device().is_some();
+    if !(weight || weight_device) || Cgroup::weighs_block_io() {
+        return;
+    }
+    for (wanted, what, discarded) in [
+        (weight, "weight", "Weight"),
+        (weight_device, "weight_device", "Weight-device"),
+    ] {
+        if wanted {
+            warnings.push(format!(
+                "Your kernel does not support Block I/O {what} or the cgroup is not mounted. \
+                 {discarded} discarded."
+            ));
+        }
+    }
+    block_io.set_weight(None).set_weight_device(None);
+}
+
+fn resources(spec: &mut Spec) -> Option<&mut LinuxResources> {
+    let linux = spec.linux_mut().as_mut()?;
+    linux.resources_mut().as_mut()
 }

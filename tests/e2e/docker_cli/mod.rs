@@ -4,9 +4,12 @@
 
 mod commands;
 mod copy;
+mod flags;
 mod life;
 mod log_drivers;
 mod options;
+mod others;
+mod tally;
 mod tutorial;
 
 use hythe_tests::{Agent, CommandExt as _, Finished, Host, Server};

@@ -64,6 +64,8 @@ const WORKS: &[Works] = &[
     ("--platform linux", "echo here", "here"),
     ("--pull never", "echo there", "there"),
     ("--isolation default --runtime runc", "echo plain", "plain"),
+    // Newer clients take this one and leave it out of the request.
+    ("--kernel-memory 64m", "echo ran", "ran"),
 ];
 
 /// What `run` refuses before anything runs, exit code 125, with its words.
@@ -106,7 +108,17 @@ const REFUSED: &[(&str, &str)] = &[
         "--cpu-rt-runtime 1000",
         "CpuRealtimeRuntime is not supported",
     ),
+    ("--cpu-rt-period 1000", "CpuRealtimePeriod is not supported"),
     ("--storage-opt size=1G", "StorageOpt is not supported"),
+    ("--volume-driver nosuch -v it:/x", "nosuch"),
+    (
+        "--link-local-ip 169.254.3.3",
+        "LinkLocalIPs is not supported",
+    ),
+    ("--uts container:nosuch", "UTS mode"),
+    ("--cgroupns nosuch", "cgroup namespace mode"),
+    ("--pull nosuch", "invalid pull option"),
+    ("--platform no/such/thing/at/all", "platform"),
     ("--isolation hyperv", "isolation"),
     (
         "--runtime nosuch",
@@ -143,6 +155,14 @@ const REFUSED: &[(&str, &str)] = &[
     ("--expose 99999", "99999"),
 ];
 
+/// Flags that the client itself keeps for daemons of another kind.
+const OF_WINDOWS: &[&str] = &[
+    "--cpu-count 1",
+    "--cpu-percent 5",
+    "--io-maxiops 5",
+    "--io-maxbandwidth 5m",
+];
+
 /// What runs all the same, and what is said beside it.
 const WARNED: &[(&str, &str)] = &[
     (
@@ -158,6 +178,13 @@ const WARNED: &[(&str, &str)] = &[
         "Published ports are discarded when using host network mode",
     ),
 ];
+
+/// Every line of flags that the tables try.
+pub(super) fn lines() -> impl Iterator<Item = &'static str> {
+    let works = WORKS.iter().map(|(flags, _, _)| *flags);
+    let others = REFUSED.iter().chain(WARNED).map(|(flags, _)| *flags);
+    works.chain(others).chain(OF_WINDOWS.iter().copied())
+}
 
 #[track_caller]
 fn run(agent: &Agent<'_>, flags: &str, image: &str, script: &str) -> Finished {
@@ -190,6 +217,9 @@ fn what_cannot_be_is_refused_in_words() {
             let holds = run.code == 125 && said(&run).contains(expected);
             assert!(holds, "expected {expected:?} of {flags:?}: {run:?}");
             assert!(!run.text().contains("it ran"), "{run:?}");
+        }
+        for flags in OF_WINDOWS {
+            run(agent, flags, image, "echo it ran").fails_saying("running on windows");
         }
         // Nothing of it is left.
         assert_eq!(docker(agent, "ps -aq").ok().text(), "");

@@ -9,8 +9,8 @@ use super::Container;
 use crate::engine::{CreateRequest, Engine, RemoveOptions, StopOptions, UpdateRequest};
 use crate::http::Result;
 use crate::http::convert::{
-    config_from_wire, host_config_from_wire, none_if_empty, resources_from_wire,
-    restart_policy_from_wire,
+    config_from_wire, host_config_from_wire, none_if_empty, refuse_unsupported,
+    resources_from_wire, restart_policy_from_wire,
 };
 use crate::http::error::ApiError;
 use crate::http::request::{JsonBody, Query, Version};
@@ -134,6 +134,7 @@ pub(crate) async fn update(
     Container(container): Container,
     JsonBody(body): JsonBody<wire::UpdateBody>,
 ) -> Result<Json<wire::UpdateAnswer>> {
+    refuse_unsupported(&body.limits)?;
     let mut resources = resources_from_wire(&body.limits)?;
     // Zero and below lift the limit; a missing one leaves it.
     resources.pids_limit = resources

@@ -86,7 +86,7 @@ pub(crate) fn host_config_from_wire(
 }
 
 /// Fields that this engine has no meaning for: to drop them would be to lie.
-fn refuse_unsupported(wire: &wire::HostConfig) -> Result<()> {
+pub(crate) fn refuse_unsupported(wire: &wire::HostConfig) -> Result<()> {
     if let Some(request) = wire.device_requests.iter().flatten().next() {
         let capabilities: Vec<String> = request
             .capabilities

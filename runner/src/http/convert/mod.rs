@@ -30,7 +30,7 @@ pub(super) use archive::path_stat_to_wire;
 pub(super) use config::config_from_wire;
 pub(super) use events::event_to_wire;
 pub(super) use exec::exec_to_wire;
-pub(super) use host_config::{console_size, host_config_from_wire};
+pub(super) use host_config::{console_size, host_config_from_wire, refuse_unsupported};
 pub(super) use image::{
     history_to_wire, image_inspect_to_wire, image_summary_to_wire, progress_to_wire,
     removals_to_wire,

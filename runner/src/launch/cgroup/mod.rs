@@ -19,6 +19,7 @@ use std::fs;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::path::{Component, Path, PathBuf};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -71,6 +72,42 @@ impl Cgroup {
             Ok(Hierarchy::Unified { .. }) => Path::new("/proc/swaps").exists(),
             Err(_) => false,
         }
+    }
+
+    /// Whether this machine lets a group say how much it swaps and that it is not to be killed
+    /// when memory runs out; v2 has neither.
+    pub(super) fn tunes_memory() -> bool {
+        matches!(
+            Hierarchy::of_this_machine(),
+            Ok(Hierarchy::Legacy { controllers, .. }) if controllers.contains_key("memory")
+        )
+    }
+
+    /// Whether this machine can weigh the block input and output of groups against each other.
+    /// The root has no such file, so a group is made to look at.
+    pub(super) fn weighs_block_io() -> bool {
+        static WEIGHS: OnceLock<bool> = OnceLock::new();
+        let look = || -> Result<bool, LaunchError> {
+            let name = PathBuf::from(format!("hythe-probe-{}", std::process::id()));
+            let (root, files) = match Hierarchy::of_this_machine()? {
+                Hierarchy::Unified { root } => {
+                    v2::create(root, &name)?;
+                    (root, ["io.weight", "io.bfq.weight"])
+                }
+                Hierarchy::Legacy { controllers, .. } => {
+                    let Some(root) = controllers.get("blkio") else {
+                        return Ok(false);
+                    };
+                    v1::create("blkio", root, &name)?;
+                    (root, ["blkio.weight", "blkio.bfq.weight"])
+                }
+            };
+            let path = root.join(name);
+            let weighs = files.iter().any(|file| Directory(&path).has(file));
+            files::remove(&path)?;
+            Ok(weighs)
+        };
+        *WEIGHS.get_or_init(|| look().unwrap_or(false))
     }
 
     /// The group at `path` of every hierarchy, as in `linux.cgroupsPath`. Creates nothing.

@@ -229,10 +229,15 @@ fn containers(said: &Said, instance: &str) -> Result<ContainerDefaults, ConfigEr
     })
 }
 
+/// What `docker logs` can show of a log that is in the journal.
+const JOURNAL_COPY_BYTES: u64 = 20 << 20;
+const JOURNAL_COPY_FILES: u32 = 5;
+
 fn log(said: &Said) -> Result<LogConfig, ConfigError> {
     let driver = match said.log_driver.as_deref() {
         None | Some("json-file") => LogDriver::JsonFile,
         Some("local") => LogDriver::Local,
+        Some("journald") => LogDriver::Journald,
         Some("none") => LogDriver::None,
         Some(other) => return Err(invalid("log-driver", format!("{other:?} is not known"))),
     };
@@ -242,6 +247,12 @@ fn log(said: &Said) -> Result<LogConfig, ConfigError> {
         max_files: 1,
         ..LogConfig::default()
     };
+    if driver == LogDriver::Journald {
+        // Of the copy that is read from.
+        log.max_size_bytes = Some(JOURNAL_COPY_BYTES);
+        log.max_files = JOURNAL_COPY_FILES;
+        log.compress = true;
+    }
     for (key, value) in said.log_opts.as_ref().unwrap_or(&empty) {
         let wrong = || invalid("log-opts", format!("{key} cannot be {value:?}"));
         match key.as_str() {
@@ -249,6 +260,7 @@ fn log(said: &Said) -> Result<LogConfig, ConfigError> {
             "max-file" => {
                 log.max_files = value.parse().ok().filter(|&n| n > 0).ok_or_else(wrong)?;
             }
+            "tag" if driver == LogDriver::Journald => log.tag.clone_from(value),
             "compress" => log.compress = value.parse().map_err(|_| wrong())?,
             _ => return Err(invalid("log-opts", format!("{key} is not known"))),
         }

@@ -62,6 +62,9 @@ pub struct ShimLog {
     pub max_files: u32,
     /// Compress the files that are no longer written to.
     pub compress: bool,
+    /// Send each line to systemd's journal as well, with these fields.
+    #[serde(default)]
+    pub journal: Option<Vec<(String, String)>>,
 }
 
 /// What the container's stdin is.

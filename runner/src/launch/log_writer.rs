@@ -13,6 +13,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use jiff::Timestamp;
 
+use super::journal::Journal;
 use super::{LogRecord, ShimLog};
 use crate::spec::StdStream;
 use crate::sys::events::wait_for_end;
@@ -26,6 +27,7 @@ const MAX_LINE_BYTES: usize = 16 * 1024;
 pub(super) struct LogWriter {
     config: ShimLog,
     file: File,
+    journal: Option<Journal>,
     size_bytes: u64,
     stdout: Line,
     stderr: Line,
@@ -45,9 +47,11 @@ impl LogWriter {
     pub(super) fn open(config: ShimLog) -> io::Result<Self> {
         let file = open(&config.path)?;
         let size_bytes = file.metadata()?.len();
+        let journal = config.journal.as_deref().map(Journal::open).transpose()?;
         Ok(Self {
             config,
             file,
+            journal,
             size_bytes,
             stdout: Line::default(),
             stderr: Line::default(),
@@ -64,6 +68,9 @@ impl LogWriter {
             StdStream::Stderr => &mut self.stderr,
         };
         line.split(bytes, now, |text, time| {
+            if let Some(journal) = &self.journal {
+                journal.send(stream, text, text.ends_with(b"\n"));
+            }
             write_record(&mut records, text, stream, time);
             ends.push(records.len());
         });
@@ -80,6 +87,9 @@ impl LogWriter {
             if !line.bytes.is_empty() {
                 let mut record = Vec::new();
                 let time = line.split_since.unwrap_or_else(Timestamp::now);
+                if let Some(journal) = &self.journal {
+                    journal.send(stream, &line.bytes, true);
+                }
                 write_record(&mut record, &line.bytes, stream, time);
                 line.bytes = Vec::new();
                 let end = record.len();
@@ -251,6 +261,7 @@ mod tests {
             max_size_bytes,
             max_files: 3,
             compress: false,
+            journal: None,
         })
         .unwrap()
     }

@@ -356,6 +356,9 @@ pub struct LogConfig {
     /// Files kept, the current one included; at least 1.
     pub max_files: u32,
     pub compress: bool,
+    /// What entries in the journal are tagged with, with fields in double braces; empty takes the
+    /// container's short id.
+    pub tag: String,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -364,6 +367,8 @@ pub enum LogDriver {
     #[default]
     JsonFile,
     Local,
+    /// To systemd's journal; with a bounded copy, as `Local` has it, to be read from.
+    Journald,
     None,
 }
 
@@ -373,6 +378,7 @@ impl LogDriver {
         match self {
             Self::JsonFile => "json-file",
             Self::Local => "local",
+            Self::Journald => "journald",
             Self::None => "none",
         }
     }

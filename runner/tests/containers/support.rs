@@ -68,6 +68,7 @@ impl Recipe {
                 path: directory.path().join("log"),
                 max_size_bytes: None,
                 max_files: 1,
+                journal: None,
                 compress: false,
             }),
             stdin: StdinMode::Closed,

@@ -24,6 +24,7 @@ mod endpoints;
 mod exit;
 mod health;
 mod inspect;
+mod journal;
 mod links;
 mod list;
 mod log_file;

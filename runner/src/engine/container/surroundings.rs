@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use super::journal;
 use super::record::Record;
 use crate::engine::runtime_spec::{self, NamespaceSource, Surroundings};
 use crate::engine::userns::IdMappings;
@@ -253,6 +254,10 @@ impl Engine {
             .snapshot(&record.id)
             .map_err(|error| EngineError::internal("finding the container's layer", &error))?;
         let log = &record.host.log;
+        let journal = match log.driver {
+            LogDriver::Journald => Some(journal::fields(record)?),
+            LogDriver::JsonFile | LogDriver::Local | LogDriver::None => None,
+        };
         Ok(ShimConfig {
             id: record.id.to_string(),
             rootfs: Rootfs::Overlay {
@@ -266,6 +271,7 @@ impl Engine {
                 max_size_bytes: log.max_size_bytes,
                 max_files: log.max_files.max(1),
                 compress: log.compress,
+                journal,
             }),
             stdin: match (config.open_stdin, config.stdin_once) {
                 (false, _) => StdinMode::Closed,

@@ -27,6 +27,7 @@ pub(super) fn log_from_wire(wire: &wire::LogConfig) -> Result<LogConfig> {
                 },
             )
         }
+        "journald" => ("journald", journald()),
         // The options of a driver that keeps nothing change nothing; Docker takes any.
         "none" => return Ok(driver(LogDriver::None, None, 1)),
         other => {
@@ -37,7 +38,12 @@ pub(super) fn log_from_wire(wire: &wire::LogConfig) -> Result<LogConfig> {
     };
     for (key, value) in &wire.config {
         let wrong = || bad(format!("invalid value for {key}: {value:?}"));
+        let unknown = || bad(format!("unknown log opt '{key}' for {name} log driver"));
         match key.as_str() {
+            "tag" if log.driver == LogDriver::Journald => log.tag.clone_from(value),
+            "max-size" | "max-file" | "compress" if log.driver == LogDriver::Journald => {
+                return unknown();
+            }
             "max-size" => match parse_size(value) {
                 Some(0) | None if value != "-1" => return wrong(),
                 size => log.max_size_bytes = size,
@@ -56,7 +62,7 @@ pub(super) fn log_from_wire(wire: &wire::LogConfig) -> Result<LogConfig> {
             | "env-regex" => {
                 return unsupported(format!("log option '{key}' is not supported"));
             }
-            _ => return bad(format!("unknown log opt '{key}' for {name} log driver")),
+            _ => return unknown(),
         }
     }
     if log.compress && (log.max_files < 2 || log.max_size_bytes.is_none()) {
@@ -71,6 +77,19 @@ fn driver(driver: LogDriver, max_size_bytes: Option<u64>, max_files: u32) -> Log
         max_size_bytes,
         max_files,
         compress: false,
+        tag: String::new(),
+    }
+}
+
+/// The journal keeps the log; what is kept here is for reading it.
+fn journald() -> LogConfig {
+    LogConfig {
+        compress: true,
+        ..driver(
+            LogDriver::Journald,
+            Some(LOCAL_MAX_SIZE_BYTES),
+            LOCAL_MAX_FILES,
+        )
     }
 }
 
@@ -84,12 +103,16 @@ fn go_bool(text: &str) -> Option<bool> {
 }
 
 pub(super) fn log_to_wire(log: &LogConfig) -> wire::LogConfig {
-    let name = match log.driver {
-        LogDriver::JsonFile => "json-file",
-        LogDriver::Local => "local",
-        LogDriver::None => "none",
-    };
     let mut config = BTreeMap::new();
+    if log.driver == LogDriver::Journald {
+        if !log.tag.is_empty() {
+            config.insert("tag".to_owned(), log.tag.clone());
+        }
+        return wire::LogConfig {
+            r#type: log.driver.name().to_owned(),
+            config,
+        };
+    }
     if let Some(size) = log.max_size_bytes {
         config.insert("max-size".to_owned(), print_size(size));
     }
@@ -100,7 +123,7 @@ pub(super) fn log_to_wire(log: &LogConfig) -> wire::LogConfig {
         config.insert("compress".to_owned(), "true".to_owned());
     }
     wire::LogConfig {
-        r#type: name.to_owned(),
+        r#type: log.driver.name().to_owned(),
         config,
     }
 }
@@ -131,6 +154,7 @@ mod tests {
             max_size_bytes: Some(10 << 20),
             max_files: 3,
             compress: true,
+            tag: String::new(),
         };
         assert_eq!(log, expected);
         let wire = log_to_wire(&log);
@@ -138,6 +162,9 @@ mod tests {
         assert!(wire.config.iter().map(|(k, v)| (&**k, &**v)).eq(options));
         assert_eq!(read("", &[]), Ok(LogConfig::default()));
         assert_eq!(read("local", &[]).unwrap().max_files, 5);
+        let journal = read("journald", &[("tag", "{{.Name}}")]).unwrap();
+        assert_eq!((journal.max_files, journal.compress), (5, true));
+        assert_eq!(log_to_wire(&journal).config["tag"], "{{.Name}}");
         assert_eq!(
             read("none", &[("any", "thing")]).unwrap().driver,
             LogDriver::None
@@ -146,7 +173,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_done_is_named() {
-        let cases: [(&str, Options, &str); 8] = [
+        let cases: [(&str, Options, &str); 9] = [
             (
                 "syslog",
                 &[],
@@ -179,6 +206,11 @@ mod tests {
                 "invalid value for compress: \"maybe\"",
             ),
             ("", &[("tag", "x")], "log option 'tag' is not supported"),
+            (
+                "journald",
+                &[("max-size", "1m")],
+                "unknown log opt 'max-size' for journald log driver",
+            ),
         ];
         for (kind, options, text) in cases {
             assert_eq!(read(kind, options).unwrap_err().message, text);

@@ -137,7 +137,7 @@ fn plugins() -> PluginsInfo {
         volume: names(&["local"]),
         network: names(&["bridge", "host", "none"]),
         authorization: None,
-        log: names(&["json-file", "local", "none"]),
+        log: names(&["journald", "json-file", "local", "none"]),
     }
 }
 

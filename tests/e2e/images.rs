@@ -41,13 +41,24 @@ fn id_of(agent: &Agent<'_>, image: &str) -> String {
     agent.docker(&words).finish().ok().text()
 }
 
+/// The lines that both say, sorted: docker lists the repositories of one image as its map has them.
+#[track_caller]
+fn both_lists(agent: &Agent<'_>, words: &[&str]) -> Vec<String> {
+    let sorted = |list: Finished| {
+        let mut lines = list.ok().lines();
+        lines.sort();
+        lines
+    };
+    let docker = sorted(agent.docker(words).finish());
+    assert_eq!(sorted(agent.hythe(words).finish()), docker, "{words:?}");
+    docker
+}
+
 /// `REPOSITORY:TAG` of a list, sorted.
 #[track_caller]
 fn names(agent: &Agent<'_>, words: &[&str]) -> Vec<String> {
     let format = ["images", "--format", "{{.Repository}}:{{.Tag}}"];
-    let mut lines = both(agent, &[&format[..], words].concat()).ok().lines();
-    lines.sort();
-    lines
+    both_lists(agent, &[&format[..], words].concat())
 }
 
 fn short(digest: &str) -> &str {
@@ -482,15 +493,11 @@ fn lists_and_details_are_dockers() {
         docker(&["images", "-f", bad]).fails_with(1);
         agent.hythe(&["images", "-f", bad]).finish().fails_with(1);
     }
-    let table = both(&agent, &["images", "--digests", "--no-trunc"]).ok();
-    let header = table.lines().remove(0);
+    let table = both_lists(&agent, &["images", "--digests", "--no-trunc"]).join("\n");
     for column in ["REPOSITORY", "TAG", "DIGEST", "IMAGE ID", "CREATED", "SIZE"] {
-        assert!(header.contains(column), "{header}");
+        assert!(table.contains(column), "{table}");
     }
-    assert!(
-        table.text().contains(&busybox().manifest_digest),
-        "{table:?}"
-    );
+    assert!(table.contains(&busybox().manifest_digest), "{table}");
 
     // A name that moved on leaves an image without one.
     docker(&["create", "--name", "kept", "box:1"]).ok();

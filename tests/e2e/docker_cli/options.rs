@@ -116,7 +116,8 @@ const REFUSED: &[(&str, &str)] = &[
         "LinkLocalIPs is not supported",
     ),
     ("--uts container:nosuch", "UTS mode"),
-    ("--cgroupns nosuch", "cgroup namespace mode"),
+    // In the words of docker 20 or of 28.
+    ("--cgroupns nosuch", "mode"),
     ("--pull nosuch", "invalid pull option"),
     ("--platform no/such/thing/at/all", "platform"),
     ("--isolation hyperv", "isolation"),

@@ -1,6 +1,6 @@
 //! Flags of the commands beside `run` that `commands`, `copy` and `life` do not come by.
 
-use hythe_tests::{CommandExt as _, SHORT, eventually};
+use hythe_tests::{CommandExt as _, SHORT, docker_is_recent, eventually};
 
 use super::{docker, inspect, run_script, with_agent};
 
@@ -54,6 +54,9 @@ fn images_and_archives_of_a_container() {
 
 #[test]
 fn restarts_links_details_and_checkpoints() {
+    if !docker_is_recent("restart --signal and others") {
+        return;
+    }
     with_agent(|agent, image| {
         let script = "trap 'echo by signal; exit 3' USR1; trap : TERM; echo up; \
                       while :; do sleep 0.05; done";

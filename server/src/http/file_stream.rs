@@ -158,6 +158,34 @@ mod tests {
         assert!(came == [b"head", &content[3..], b"tail"].concat());
     }
 
+    /// Kibibytes of the mapping at `address` that are in memory (proc(5), smaps).
+    fn resident_kib(address: usize) -> u64 {
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let (_, mapping) = maps.split_once(&format!("{address:x}-")).unwrap();
+        let (_, resident) = mapping.split_once("Rss:").unwrap();
+        resident.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_is_sent_is_not_mapped_in() {
+        const PIECE: usize = 1024 * 1024;
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(32 * PIECE as u64).unwrap();
+        let part = mapped::map(&Arc::new(file), &(0..32 * PIECE as u64)).unwrap();
+        let (mut server, mut client) = pair().await;
+        let mut pieces = part.clone();
+        let sending = tokio::spawn(async move {
+            while !pieces.is_empty() {
+                server.write_all(&pieces.split_to(PIECE)).await.unwrap();
+            }
+        });
+        let mut came = Vec::new();
+        client.read_to_end(&mut came).await.unwrap();
+        sending.await.unwrap();
+        assert_eq!(came.len(), part.len());
+        assert_eq!(resident_kib(part.as_ptr().addr()), 0);
+    }
+
     #[tokio::test]
     async fn a_file_that_is_cut_is_an_error_and_no_endless_loop() {
         let file = tempfile::tempfile().unwrap();

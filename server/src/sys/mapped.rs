@@ -13,7 +13,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use bytes::Bytes;
 use memmap2::{Mmap, MmapOptions};
 
-/// Less is written from memory: looking the address up costs as much.
+/// Less is not worth a mapping of its own.
 pub(crate) const MIN_BYTES: usize = 64 * 1024;
 
 /// Every part that is mapped now, by its first address.
@@ -70,9 +70,10 @@ pub(crate) fn map(file: &Arc<File>, range: &Range<u64>) -> io::Result<Bytes> {
     Ok(Bytes::from_owner(Listed { memory }))
 }
 
-/// The file that `bytes` are mapped from, and where in it they begin.
+/// The file that `bytes` are mapped from, and where in it they begin. However few they are: what
+/// is written from memory instead is mapped in, and stays so until the whole part goes.
 pub(crate) fn file_of(bytes: &[u8]) -> Option<(Arc<File>, u64)> {
-    if bytes.len() < MIN_BYTES {
+    if bytes.is_empty() {
         return None;
     }
     let address = bytes.as_ptr().addr();
@@ -121,7 +122,11 @@ mod tests {
         let (content, file) = file(3 * MIN_BYTES);
         let part = map(&file, &(0..content.len() as u64)).unwrap();
         assert!(file_of(&content).is_none());
-        assert!(file_of(&part[..MIN_BYTES - 1]).is_none());
+        assert!(file_of(&part[..0]).is_none());
+        assert_eq!(
+            file_of(&part[part.len() - 1..]).unwrap().1,
+            3 * MIN_BYTES as u64 - 1
+        );
         let address = part.as_ptr().addr();
         drop(part);
         assert!(!PARTS.read().unwrap().contains_key(&address));

@@ -229,10 +229,6 @@ fn containers(said: &Said, instance: &str) -> Result<ContainerDefaults, ConfigEr
     })
 }
 
-/// What `docker logs` can show of a log that is in the journal.
-const JOURNAL_COPY_BYTES: u64 = 20 << 20;
-const JOURNAL_COPY_FILES: u32 = 5;
-
 fn log(said: &Said) -> Result<LogConfig, ConfigError> {
     let driver = match said.log_driver.as_deref() {
         None | Some("json-file") => LogDriver::JsonFile,
@@ -242,26 +238,19 @@ fn log(said: &Said) -> Result<LogConfig, ConfigError> {
         Some(other) => return Err(invalid("log-driver", format!("{other:?} is not known"))),
     };
     let empty = BTreeMap::new();
-    let mut log = LogConfig {
-        driver,
-        max_files: 1,
-        ..LogConfig::default()
-    };
-    if driver == LogDriver::Journald {
-        // Of the copy that is read from.
-        log.max_size_bytes = Some(JOURNAL_COPY_BYTES);
-        log.max_files = JOURNAL_COPY_FILES;
-        log.compress = true;
-    }
+    let mut log = LogConfig::of(driver);
     for (key, value) in said.log_opts.as_ref().unwrap_or(&empty) {
         let wrong = || invalid("log-opts", format!("{key} cannot be {value:?}"));
-        match key.as_str() {
-            "max-size" => log.max_size_bytes = Some(size("log-opts", value)?),
-            "max-file" => {
+        match (driver, key.as_str()) {
+            (LogDriver::Journald, "tag") => log.tag.clone_from(value),
+            (LogDriver::Journald, _) => {
+                return Err(invalid("log-opts", format!("journald has no {key}")));
+            }
+            (_, "max-size") => log.max_size_bytes = Some(size("log-opts", value)?),
+            (_, "max-file") => {
                 log.max_files = value.parse().ok().filter(|&n| n > 0).ok_or_else(wrong)?;
             }
-            "tag" if driver == LogDriver::Journald => log.tag.clone_from(value),
-            "compress" => log.compress = value.parse().map_err(|_| wrong())?,
+            (_, "compress") => log.compress = value.parse().map_err(|_| wrong())?,
             _ => return Err(invalid("log-opts", format!("{key} is not known"))),
         }
     }
@@ -359,6 +348,10 @@ mod tests {
             ("default-ulimits = ['nofile']", "default-ulimits"),
             ("log-opts = { max-file = '0' }", "log-opts"),
             ("log-driver = 'syslog'", "log-driver"),
+            (
+                "log-driver = 'journald'\nlog-opts = { max-size = '1m' }",
+                "log-opts",
+            ),
             ("instance = 'far-too-long-a-name'", "instance"),
             ("max-concurrent-downloads = 0", "max-concurrent-downloads"),
         ];

@@ -361,6 +361,28 @@ pub struct LogConfig {
     pub tag: String,
 }
 
+/// What a driver that keeps a bounded log does unless told otherwise, as docker's `local`.
+const BOUNDED_MAX_SIZE_BYTES: u64 = 20 << 20;
+const BOUNDED_MAX_FILES: u32 = 5;
+
+impl LogConfig {
+    /// What `driver` does when no option is given.
+    pub fn of(driver: LogDriver) -> Self {
+        let is_bounded = match driver {
+            // The journal keeps the log; what is kept here is for reading it.
+            LogDriver::Local | LogDriver::Journald => true,
+            LogDriver::JsonFile | LogDriver::None => false,
+        };
+        Self {
+            driver,
+            max_size_bytes: is_bounded.then_some(BOUNDED_MAX_SIZE_BYTES),
+            max_files: if is_bounded { BOUNDED_MAX_FILES } else { 1 },
+            compress: is_bounded,
+            tag: String::new(),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LogDriver {

@@ -7,35 +7,22 @@ use super::{Result, bad, unsupported};
 use crate::http::wire;
 use crate::spec::{LogConfig, LogDriver};
 
-/// What the `local` driver does unless told otherwise.
-const LOCAL_MAX_SIZE_BYTES: u64 = 20 << 20;
-const LOCAL_MAX_FILES: u32 = 5;
-
 /// An empty driver with no options is the value by which the engine knows "the agent's default".
 pub(super) fn log_from_wire(wire: &wire::LogConfig) -> Result<LogConfig> {
-    let (name, mut log) = match wire.r#type.as_str() {
+    let mut log = match wire.r#type.as_str() {
         "" if wire.config.is_empty() => return Ok(LogConfig::default()),
-        "" | "json-file" => ("json-file", driver(LogDriver::JsonFile, None, 1)),
-        "local" => {
-            let max_size = Some(LOCAL_MAX_SIZE_BYTES);
-            let local = driver(LogDriver::Local, max_size, LOCAL_MAX_FILES);
-            (
-                "local",
-                LogConfig {
-                    compress: true,
-                    ..local
-                },
-            )
-        }
-        "journald" => ("journald", journald()),
+        "" | "json-file" => LogConfig::of(LogDriver::JsonFile),
+        "local" => LogConfig::of(LogDriver::Local),
+        "journald" => LogConfig::of(LogDriver::Journald),
         // The options of a driver that keeps nothing change nothing; Docker takes any.
-        "none" => return Ok(driver(LogDriver::None, None, 1)),
+        "none" => return Ok(LogConfig::of(LogDriver::None)),
         other => {
             return bad(format!(
                 "logger: no log driver named '{other}' is registered"
             ));
         }
     };
+    let name = log.driver.name();
     for (key, value) in &wire.config {
         let wrong = || bad(format!("invalid value for {key}: {value:?}"));
         let unknown = || bad(format!("unknown log opt '{key}' for {name} log driver"));
@@ -69,28 +56,6 @@ pub(super) fn log_from_wire(wire: &wire::LogConfig) -> Result<LogConfig> {
         return bad("compress cannot be true when max-file is less than 2 or max-size is not set");
     }
     Ok(log)
-}
-
-fn driver(driver: LogDriver, max_size_bytes: Option<u64>, max_files: u32) -> LogConfig {
-    LogConfig {
-        driver,
-        max_size_bytes,
-        max_files,
-        compress: false,
-        tag: String::new(),
-    }
-}
-
-/// The journal keeps the log; what is kept here is for reading it.
-fn journald() -> LogConfig {
-    LogConfig {
-        compress: true,
-        ..driver(
-            LogDriver::Journald,
-            Some(LOCAL_MAX_SIZE_BYTES),
-            LOCAL_MAX_FILES,
-        )
-    }
 }
 
 /// Go's `strconv.ParseBool`.

@@ -8,7 +8,7 @@
 //! | created, running | its exit code | ended with it |
 //! | running | nothing, or is gone | ended with the code that the shim left, or 137 |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -21,10 +21,13 @@ use crate::engine::container::Container;
 use crate::engine::error::chain;
 use crate::launch::{ExecState, Found, Shim};
 use crate::spec::{ContainerId, ExecId};
-use crate::store::{Records, StoreError};
+use crate::store::{Records, StoreError, Survives};
 
 /// What an exec is said to have ended with whose end nobody saw: it was killed.
 pub(super) const LOST_CODE: i32 = 137;
+
+/// An exec ends with the machine, and what is kept of those of another boot is thrown away.
+const SURVIVES: Survives = Survives::Restart;
 
 /// An exec on disk.
 #[derive(Debug, Serialize, Deserialize)]
@@ -68,7 +71,11 @@ impl Execs {
             config: exec.config.clone(),
             stage: exec.stage(),
         };
-        if let Err(error) = self.records.put(exec.id.as_str(), &record).await {
+        if let Err(error) = self
+            .records
+            .put_so_that(exec.id.as_str(), &record, SURVIVES)
+            .await
+        {
             tracing::warn!(exec = %exec.id, error = chain(&error), "the exec is not written down");
         }
         // Its container was removed meanwhile.
@@ -78,7 +85,7 @@ impl Execs {
     }
 
     pub(super) async fn forget(&self, id: &ExecId) {
-        if let Err(error) = self.records.remove(id.as_str()).await {
+        if let Err(error) = self.records.remove_so_that(id.as_str(), SURVIVES).await {
             tracing::warn!(exec = %id, error = chain(&error), "the record of an exec stays");
         }
     }
@@ -95,7 +102,7 @@ impl Execs {
 
     /// Forgets the execs of containers that were removed without them.
     pub(in crate::engine) async fn forget_strays(&self, known: impl Fn(&ContainerId) -> bool) {
-        let strays: Vec<ContainerId> = self
+        let strays: BTreeSet<ContainerId> = self
             .lock()
             .values()
             .map(|exec| exec.container.clone())

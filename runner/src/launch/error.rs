@@ -20,10 +20,6 @@ pub struct StartFailure {
 impl LaunchError {
     /// Whether this process had too little of something to find out, such as descriptors.
     pub fn is_want(&self) -> bool {
-        const EAGAIN: i32 = 11;
-        const ENOMEM: i32 = 12;
-        const ENFILE: i32 = 23;
-        const EMFILE: i32 = 24;
         let source = match self {
             Self::File { source, .. } | Self::System { source, .. } => source,
             Self::Start(_)
@@ -36,7 +32,7 @@ impl LaunchError {
         };
         matches!(
             source.raw_os_error(),
-            Some(EAGAIN | ENOMEM | ENFILE | EMFILE)
+            Some(libc::EAGAIN | libc::ENOMEM | libc::ENFILE | libc::EMFILE)
         )
     }
 }

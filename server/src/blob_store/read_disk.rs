@@ -45,8 +45,10 @@ pub(super) fn read(
     let file = Arc::new(file);
     // Without it everything is copied, as when the process has too many.
     let mapped = match reader {
-        Reader::Socket => mapped::map(&file, &range).unwrap_or_default(),
-        Reader::Program => Bytes::new(),
+        Reader::Socket if range.end - range.start >= mapped::MIN_BYTES as u64 => {
+            mapped::map(&file, &range).unwrap_or_default()
+        }
+        Reader::Socket | Reader::Program => Bytes::new(),
     };
     let reading = Reading {
         file,

@@ -1,0 +1,36 @@
+//! Networks: every `docker network` command with its options, names, isolation, ports and what
+//! survives, with the real docker command line and other hosts beside ours.
+
+mod commands;
+mod drivers;
+mod names;
+mod ports;
+
+use hythe_tests::{
+    Agent, CommandExt as _, Finished, Host, SHORT, Server, debian_nginx, eventually,
+};
+use serde_json::Value;
+
+use crate::{push, push_busybox};
+
+#[track_caller]
+fn inspect(agent: &Agent<'_>, network: &str) -> Value {
+    let run = agent.docker(&["network", "inspect", network]).finish().ok();
+    let all: Value = serde_json::from_slice(&run.stdout).expect("JSON of inspect");
+    all[0].clone()
+}
+
+/// Starts a container that sleeps.
+#[track_caller]
+fn sleeper(agent: &Agent<'_>, image: &str, options: &[&str]) {
+    let mut words = vec!["run", "-d"];
+    words.extend_from_slice(options);
+    words.extend_from_slice(&[image, "sleep", "1000"]);
+    agent.docker(&words).finish().ok();
+}
+
+fn exec(agent: &Agent<'_>, container: &str, script: &str) -> Finished {
+    agent
+        .docker(&["exec", container, "sh", "-c", script])
+        .finish()
+}

@@ -5,6 +5,7 @@
 
 mod config;
 mod id;
+mod log;
 mod path;
 pub mod signal;
 mod state;
@@ -12,11 +13,12 @@ mod stream;
 
 pub use config::{
     BlockIo, ContainerConfig, CpuLimit, DeviceMapping, DeviceRate, HealthCheck, HostConfig,
-    IpcMode, Link, LogConfig, LogDriver, MountForm, MountSource, MountSpec, NamespaceMode,
-    NetworkAttachment, NetworkMode, PortBinding, PortProtocol, PortSpec, PortSpecError,
-    Propagation, Resources, RestartPolicy, SeccompProfile, Submounts, Ulimit,
+    IpcMode, Link, MountForm, MountSource, MountSpec, NamespaceMode, NetworkAttachment,
+    NetworkMode, PortBinding, PortProtocol, PortSpec, PortSpecError, Propagation, Resources,
+    RestartPolicy, SeccompProfile, Submounts, Ulimit,
 };
 pub use id::{ContainerId, ContainerName, ContainerRef, EndpointId, ExecId, IdError, NetworkId};
+pub use log::{LogConfig, LogDriver};
 pub use path::clean;
 pub use state::{ContainerState, Exit, IllegalTransition, Running, StateEvent};
 pub use stream::StdStream;

@@ -116,8 +116,7 @@ const REFUSED: &[(&str, &str)] = &[
         "LinkLocalIPs is not supported",
     ),
     ("--uts container:nosuch", "UTS mode"),
-    // In the words of docker 20 or of 28.
-    ("--cgroupns nosuch", "mode"),
+    ("--cgroupns nosuch", "invalid CGROUP mode"),
     ("--pull nosuch", "invalid pull option"),
     ("--platform no/such/thing/at/all", "platform"),
     ("--isolation hyperv", "isolation"),

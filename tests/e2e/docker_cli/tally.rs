@@ -29,7 +29,7 @@ const TRIED_ELSEWHERE: &[(&str, &str)] = &[
     ("health-start-period", "flags"),
     ("health-timeout", "flags"),
     ("interactive", "commands"),
-    ("ip6", "networks"),
+    ("ip6", "networks/names"),
     ("label-file", "options"),
     ("network-alias", "flags"),
     ("no-healthcheck", "life"),

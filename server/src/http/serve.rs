@@ -25,6 +25,7 @@ use super::Api;
 use super::access::CertificateName;
 use super::client::Secured;
 use super::file_stream::{FileStream, SendsFiles};
+use super::heard_out::HeardOut;
 use super::router::router;
 use crate::config::HttpConfig;
 use crate::tls::{Certificates, TlsError, name_in};
@@ -198,7 +199,9 @@ fn service(
         if let Some(name) = &peer.certificate {
             extensions.insert(name.clone());
         }
-        request.map(Body::new)
+        let (parts, body) = request.into_parts();
+        let body = HeardOut::new(body, &parts.headers);
+        Request::from_parts(parts, Body::new(body))
     })
 }
 

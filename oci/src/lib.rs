@@ -1,4 +1,4 @@
-//! Words that the registry and the agent share, and the client of the distribution API.
+//! Words and wire that the registry and the agent share, and the client of the distribution API.
 //!
 //! | module | words |
 //! | --- | --- |
@@ -10,6 +10,7 @@
 //! | [`manifest`] | `Manifest`, `Descriptor` |
 //! | [`compression`] | how layers are packed |
 //! | [`ignore_file`] | `.dockerignore`, and patterns of names |
+//! | [`heard_out`] | bodies of requests that are answered before they were read |
 //! | [`client`] | pull, push, token flow, mirrors |
 //!
 //! Nothing here knows a server, a database, or a container.
@@ -17,6 +18,7 @@
 pub mod client;
 pub mod compression;
 pub mod digest;
+pub mod heard_out;
 pub mod ignore_file;
 pub mod manifest;
 pub mod media_type;
@@ -27,6 +29,7 @@ pub mod reference;
 pub use digest::{
     Algorithm, ChainId, DiffId, Digest, DigestError, DigestHasher, ImageId, ManifestDigest,
 };
+pub use heard_out::HeardOut;
 pub use manifest::{Descriptor, ImageIndex, ImageManifest, Manifest, ManifestError};
 pub use pattern::{RepositoryPattern, TagPattern};
 pub use platform::Platform;

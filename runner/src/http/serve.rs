@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use hythe_oci::HeardOut;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
@@ -169,7 +170,9 @@ async fn answer(
 /// Takes the version off the path, then lets the router answer in a task that outlives the
 /// connection.
 async fn respond(router: Router, request: Request<Incoming>) -> Response {
-    let mut request = request.map(Body::new);
+    let (parts, body) = request.into_parts();
+    let body = HeardOut::new(body, &parts.headers);
+    let mut request = Request::from_parts(parts, Body::new(body));
     match retarget(&request) {
         Ok((version, uri)) => {
             request.extensions_mut().insert(version);
@@ -221,7 +224,7 @@ fn add_headers(response: &mut Response) {
 
 #[cfg(test)]
 mod tests {
-    use axum::routing::{get, post};
+    use axum::routing::{get, post, put};
     use futures_util::{StreamExt as _, stream};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::UnixStream;
@@ -321,6 +324,19 @@ mod tests {
         client.write_all(head.as_bytes()).await.unwrap();
         let status = read_until(&mut client, "\r\n").await;
         assert!(status.starts_with("HTTP/1.1 431 "), "{status}");
+    }
+
+    #[tokio::test]
+    async fn who_is_answered_early_may_finish_the_sentence() {
+        const LENGTH: usize = 4 << 20;
+        let refuse = async || http::StatusCode::FORBIDDEN;
+        let server = Server::new(Router::new().route("/x", put(refuse)));
+        let mut client = server.connect().await;
+        let head = format!("PUT /x HTTP/1.1\r\nHost: x\r\nContent-Length: {LENGTH}\r\n\r\n");
+        client.write_all(head.as_bytes()).await.unwrap();
+        let status = read_until(&mut client, "\r\n").await;
+        assert!(status.starts_with("HTTP/1.1 403 "), "{status}");
+        client.write_all(&vec![b'x'; LENGTH]).await.unwrap();
     }
 
     #[tokio::test]

@@ -18,7 +18,6 @@ mod file_stream;
 #[cfg(test)]
 mod fuzz;
 mod health;
-mod heard_out;
 mod listings;
 mod manifests;
 mod metrics;

@@ -111,7 +111,9 @@ fn files_go_in_and_out() {
         assert_eq!(docker(agent, "start -a volumed").ok().text(), "first");
         let read_only = format!("create --name closed --read-only {image} true");
         docker(agent, &read_only).ok();
-        copy(agent, &[], &at("tree/a"), "closed:/x").fails_saying("read-only");
+        // More than a socket holds: it is refused while docker still sends.
+        fs::write(at("large"), vec![b'x'; 4 << 20]).expect("a file");
+        copy(agent, &[], &at("large"), "closed:/x").fails_saying("read-only");
         docker(agent, "rm -f -v volumed closed box").ok();
     });
 }

@@ -9,19 +9,19 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::{Bytes, HttpBody};
+use bytes::Bytes;
 use futures_util::future::poll_fn;
 use http::{HeaderMap, header};
-use hyper::body::{Frame, SizeHint};
+use http_body::{Body, Frame, SizeHint};
 
 /// How long a client has to hear that it need not send the rest.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A body whose rest is read when it is dropped.
 #[derive(Debug)]
-pub(super) struct HeardOut<B>
+pub struct HeardOut<B>
 where
-    B: HttpBody<Data = Bytes> + Unpin + Send + 'static,
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
 {
     /// `None` once it has ended.
     body: Option<B>,
@@ -31,10 +31,10 @@ where
 
 impl<B> HeardOut<B>
 where
-    B: HttpBody<Data = Bytes> + Unpin + Send + 'static,
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
 {
     /// The body of a request with these headers.
-    pub(super) fn new(body: B, headers: &HeaderMap) -> Self {
+    pub fn new(body: B, headers: &HeaderMap) -> Self {
         Self {
             body: Some(body).filter(|body| !body.is_end_stream()),
             is_held_back: headers.contains_key(header::EXPECT),
@@ -42,9 +42,9 @@ where
     }
 }
 
-impl<B> HttpBody for HeardOut<B>
+impl<B> Body for HeardOut<B>
 where
-    B: HttpBody<Data = Bytes> + Unpin + Send + 'static,
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
 {
     type Data = Bytes;
     type Error = B::Error;
@@ -65,19 +65,19 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
+        self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
         self.body
             .as_ref()
-            .map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
+            .map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }
 
 impl<B> Drop for HeardOut<B>
 where
-    B: HttpBody<Data = Bytes> + Unpin + Send + 'static,
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
 {
     fn drop(&mut self) {
         let left = self.body.take().filter(|body| !body.is_end_stream());
@@ -97,7 +97,7 @@ where
 
 #[cfg(test)]
 mod tests {
-    use axum::body::Body;
+    use axum::body::Body as AnyBody;
     use futures_util::{StreamExt as _, stream};
     use http_body_util::BodyExt as _;
     use tokio::sync::oneshot;
@@ -105,14 +105,14 @@ mod tests {
     use super::*;
 
     /// A body of three pieces, and whether somebody has read it to its end.
-    fn body(headers: &HeaderMap) -> (HeardOut<Body>, oneshot::Receiver<()>) {
+    fn body(headers: &HeaderMap) -> (HeardOut<AnyBody>, oneshot::Receiver<()>) {
         let (read, was_read) = oneshot::channel();
         let end = stream::once(async move {
             read.send(()).ok();
             Ok::<_, std::io::Error>(Bytes::new())
         });
         let pieces = stream::iter(["a", "b"]).map(|piece| Ok(Bytes::from(piece)));
-        let body = Body::from_stream(pieces.chain(end));
+        let body = AnyBody::from_stream(pieces.chain(end));
         (HeardOut::new(body, headers), was_read)
     }
 
@@ -145,7 +145,7 @@ mod tests {
     async fn it_is_the_body_that_came() {
         let (whole, _was_read) = body(&HeaderMap::new());
         assert_eq!(whole.collect().await.unwrap().to_bytes(), "ab");
-        let empty = HeardOut::new(Body::empty(), &HeaderMap::new());
+        let empty = HeardOut::new(AnyBody::empty(), &HeaderMap::new());
         assert!(empty.is_end_stream());
         assert_eq!(empty.size_hint().exact(), Some(0));
     }

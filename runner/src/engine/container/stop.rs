@@ -9,7 +9,7 @@ use super::cell::{Container, Life};
 use super::request::StopOptions;
 use super::start::launch_error;
 use crate::engine::{Engine, EngineError};
-use crate::launch::Shim;
+use crate::launch::{LaunchError, Shim};
 use crate::spec::signal::{self, SIGKILL, SIGTERM};
 use crate::spec::{ContainerConfig, ContainerRef, ContainerState, StateEvent};
 
@@ -96,11 +96,12 @@ impl Engine {
         }
         let run = Run::of(container);
         drop(verb);
-        self.send(container, &shim, number).await?;
-        if number == SIGKILL {
+        let sent = self.send(container, &shim, number).await;
+        // One that ended by itself in this very moment is settled before that is told.
+        if number == SIGKILL || matches!(sent, Err(EngineError::Conflict(_))) {
             run.end(Some(KILL_PATIENCE)).await?;
         }
-        Ok(())
+        sent
     }
 
     /// Signal, grace, SIGKILL. Returns when everything about the run is settled.
@@ -159,7 +160,10 @@ impl Engine {
         shim: &Shim,
         number: i32,
     ) -> Result<(), EngineError> {
-        shim.signal(number).await.map_err(launch_error)?;
+        shim.signal(number).await.map_err(|error| match error {
+            LaunchError::ShimGone { .. } => not_running(container),
+            other => launch_error(other),
+        })?;
         if matches!(container.state(), ContainerState::Paused(_)) {
             shim.cgroup().resume().map_err(launch_error)?;
         }

@@ -85,6 +85,45 @@ fn what_ends_while_the_agent_is_away_is_known_when_it_returns() {
     agent.docker(&["rm", "-f", "short"]).finish().ok();
 }
 
+#[test]
+fn what_removes_itself_is_gone_when_the_agent_returns() {
+    let host = Host::new();
+    let server = Server::start(&host);
+    let image = push_busybox(&host, &server);
+    let mut agent = Agent::start(&host);
+    let run = ["run", "-d", "--rm", "--name", "job", &image];
+    let mut start = agent.docker(&[&run[..], &["sleep", "1000"]].concat());
+    let id = start.finish().ok().text();
+    let init = nix::unistd::Pid::from_raw(agent.init_pid("job"));
+
+    agent.kill_dash_nine();
+    nix::sys::signal::kill(init, nix::sys::signal::Signal::SIGKILL).expect("init lives");
+    eventually("init is gone", SHORT, || {
+        nix::sys::signal::kill(init, None).is_err().then_some(())
+    });
+    agent.restart();
+
+    eventually("the container has removed itself", SHORT, || {
+        let all = agent.docker(&["ps", "-aq"]).finish().ok();
+        all.text().is_empty().then_some(())
+    });
+    let mut left = Vec::new();
+    let mut todo = vec![agent.data()];
+    while let Some(directory) = todo.pop() {
+        for entry in std::fs::read_dir(&directory)
+            .expect("a directory")
+            .flatten()
+        {
+            if entry.file_name().to_string_lossy().contains(&id) {
+                left.push(entry.path());
+            } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                todo.push(entry.path());
+            }
+        }
+    }
+    assert_eq!(left, Vec::<std::path::PathBuf>::new());
+}
+
 /// Lines in the log file itself: there is no agent to ask.
 fn count_log_lines(agent: &Agent<'_>) -> usize {
     let mut todo = vec![agent.data()];

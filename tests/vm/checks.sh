@@ -62,6 +62,15 @@ limits_are_written_where_they_belong() {
     [ ! -e "$group" ]
 }
 
+what_v2_does_not_have_is_warned_of() {
+    run --rm -m 64m --memory-swappiness 10 --oom-kill-disable box echo ran >/run/out 2>/run/warnings
+    holds "$(cat /run/out)" ran
+    grep -q 'Memory swappiness discarded' /run/warnings
+    grep -q 'OomKillDisable discarded' /run/warnings
+    run --rm -m 64m box echo ran >/run/out 2>/run/warnings
+    holds "$(cat /run/warnings)" ""
+}
+
 memory_that_runs_out_kills_and_is_told() {
     hythe events --filter event=oom --format '{{.Action}}' >/run/oom.events &
     events=$!
@@ -243,6 +252,7 @@ nothing_is_left() {
 }
 
 CHECKS="the_machine_is_all_v2 limits_are_written_where_they_belong
+    what_v2_does_not_have_is_warned_of
     memory_that_runs_out_kills_and_is_told a_fork_bomb_stops_at_its_limit
     processor_time_is_rationed the_freezer_stops_and_goes_on stats_have_figures
     devices_are_what_was_given block_devices_are_throttled

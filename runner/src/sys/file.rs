@@ -1,4 +1,4 @@
-//! Metadata of an open file, and hints about its content.
+//! Metadata of an open file.
 
 use std::ffi::OsStr;
 use std::fs::File;

@@ -217,3 +217,26 @@ fn lists_and_details_are_dockers() {
     );
     both(&agent, &["history", "nosuch"]).fails_with(1);
 }
+
+/// The tree of docker's command line, for which it asks for each image's platforms: here an image
+/// has the one that was pulled, as with dockerd's own drivers, and a row.
+#[test]
+fn the_tree_has_a_row_for_each_image() {
+    if !docker_is_recent("docker images --tree") {
+        return;
+    }
+    let host = Host::new();
+    let server = Server::start(&host);
+    let image = push_busybox(&host, &server);
+    let agent = Agent::start(&host);
+    agent.docker(&["pull", "-q", &image]).finish().ok();
+    let row = || {
+        let tree = agent.docker(&["images", "--tree"]).finish().ok();
+        let lines = tree.lines();
+        let row = lines.iter().find(|line| line.starts_with(&image));
+        row.unwrap_or_else(|| panic!("no row of {image}: {lines:?}"))
+            .clone()
+    };
+    let id = id_of(&agent, &image);
+    assert!(row().contains(&short(&id)[..12]), "{}", row());
+}

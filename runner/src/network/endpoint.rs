@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::NetworkError;
+use super::{LinkSwitch, NetworkError};
 use crate::spec::{ContainerId, EndpointId, NetworkId, PortBinding, PortSpec};
 
 /// A network namespace held open; the namespace lives as long as the handle.
@@ -130,6 +130,10 @@ pub struct EndpointRequest {
     pub ipv4_address: Option<Ipv4Addr>,
     pub ipv6_address: Option<Ipv6Addr>,
     pub mac_address: Option<MacAddress>,
+    /// Addresses besides, outside the network's subnets.
+    pub link_local_ips: Vec<IpAddr>,
+    /// Switches of the link inside.
+    pub switches: Vec<LinkSwitch>,
     /// Ports to publish. Docker publishes through one of a container's networks only.
     pub ports: Vec<PortBinding>,
     /// Whether the container's default route goes through this network.
@@ -172,6 +176,11 @@ pub struct Endpoint {
     pub mac_address: Option<MacAddress>,
     pub ipv4: Option<InterfaceAddress<Ipv4Addr>>,
     pub ipv6: Option<InterfaceAddress<Ipv6Addr>>,
+    #[serde(default)]
+    pub link_local_ips: Vec<IpAddr>,
+    /// Whether the container's way to elsewhere goes through this endpoint.
+    #[serde(default)]
+    pub default_route: bool,
     pub ports: Vec<PublishedPort>,
     pub names: Vec<String>,
     pub resolvers: Vec<IpAddr>,
@@ -187,6 +196,18 @@ impl Endpoint {
             .ipv6
             .and_then(|a| IpNet::new(a.address.into(), a.prefix).ok());
         ipv4.into_iter().chain(ipv6).collect()
+    }
+
+    /// The addresses outside the network's subnets, with the prefix lengths of their families
+    /// (RFC 3927, RFC 4291 section 2.5.6), as docker gives them.
+    pub(super) fn link_local_nets(&self) -> Vec<IpNet> {
+        let net = |ip: &IpAddr| IpNet::new(*ip, if ip.is_ipv4() { 16 } else { 64 }).ok();
+        self.link_local_ips.iter().filter_map(net).collect()
+    }
+
+    /// Whether the link has any IPv6 address.
+    pub(super) fn speaks_ipv6(&self) -> bool {
+        self.ipv6.is_some() || self.link_local_ips.iter().any(IpAddr::is_ipv6)
     }
 
     /// The next hop of each family.

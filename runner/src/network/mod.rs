@@ -23,6 +23,7 @@ mod conntrack;
 mod dns;
 mod driver;
 mod endpoint;
+mod endpoint_options;
 mod error;
 pub mod files;
 mod firewall;
@@ -36,6 +37,7 @@ mod spec;
 mod sysctl;
 
 pub use endpoint::{Endpoint, EndpointRequest, InterfaceAddress, MacAddress, Netns, PublishedPort};
+pub use endpoint_options::{EndpointOptions, LinkSwitch};
 pub use error::NetworkError;
 pub use networks::{Networks, RestoredEndpoint};
 pub use settings::{AddressPool, DEFAULT_INSTANCE, NetworkSettings};

@@ -238,6 +238,12 @@ pub struct NetworkAttachment {
     pub mac_address: Option<String>,
     /// Names that this container alone has for others on this network.
     pub links: Vec<Link>,
+    /// More addresses, which no list hands out and nothing is translated for.
+    pub link_local_ips: Vec<std::net::IpAddr>,
+    /// Options of the endpoint by Docker's names.
+    pub driver_options: BTreeMap<String, String>,
+    /// The way to elsewhere goes through the network with the highest.
+    pub gateway_priority: i64,
 }
 
 /// pid, uts and cgroup namespaces.

@@ -133,7 +133,7 @@ fn a_second_network_joins_and_leaves_while_the_container_runs() {
         networks.create(request("a")).await.unwrap();
         networks.create(request("b")).await.unwrap();
         let (mut web, db) = (container("web", &["web"]), container("db", &["db"]));
-        web.attach(&networks, "a").await.unwrap();
+        let first = web.attach(&networks, "a").await.unwrap();
         let there = db.attach(&networks, "b").await.unwrap();
         db.host.serve_tcp(80, "db");
         let server = format!("{}:80", ipv4(&there));
@@ -144,10 +144,10 @@ fn a_second_network_joins_and_leaves_while_the_container_runs() {
         let second = web.attach(&networks, "b").await.unwrap();
         assert_eq!(resolve(&web, "db.").await.unwrap(), [ipv4(&there)]);
         assert!(web.host.ask_tcp(&server).is_ok());
-        networks
-            .set_default_route(&web.host.netns(), &second)
-            .await
-            .unwrap();
+        let first = networks.resign_gateway(&first.id).await.unwrap();
+        assert!(!first.default_route);
+        let second = networks.make_gateway(&second.id, "web", &[]).await.unwrap();
+        assert!(second.default_route);
         let routes = web.host.sh("ip route show default");
         assert!(
             routes.contains("dev eth1") && !routes.contains("eth0"),

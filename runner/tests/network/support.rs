@@ -30,6 +30,8 @@ impl Container {
             ipv4_address: None,
             ipv6_address: None,
             mac_address: None,
+            link_local_ips: Vec::new(),
+            switches: Vec::new(),
             ports: Vec::new(),
             default_route: true,
             names: vec![name.to_owned()],

@@ -22,6 +22,7 @@ const WORKS: &[Works] = &[
     ("--dns 9.9.9.9 --dns-search ex.am --dns-option ndots:3", "cat /etc/resolv.conf", "search ex.am"),
     ("--dns 9.9.9.9 --dns-option ndots:3", "cat /etc/resolv.conf", "options ndots:3"),
     ("--mac-address 02:42:de:ad:be:ef", "cat /sys/class/net/eth0/address", "02:42:de:ad:be:ef"),
+    ("--link-local-ip 169.254.3.3", "ip -4 addr show eth0", "169.254.3.3/16"),
     ("--network none", "ls /sys/class/net", "lo"),
     // Files
     ("--tmpfs /t:size=1m,mode=700", "grep ' /t ' /proc/mounts", "size=1024k,mode=700"),
@@ -111,10 +112,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("--cpu-rt-period 1000", "CpuRealtimePeriod is not supported"),
     ("--storage-opt size=1G", "StorageOpt is not supported"),
     ("--volume-driver nosuch -v it:/x", "nosuch"),
-    (
-        "--link-local-ip 169.254.3.3",
-        "LinkLocalIPs is not supported",
-    ),
+    ("--link-local-ip 169.254.3", "169.254.3"),
     ("--uts container:nosuch", "UTS mode"),
     ("--cgroupns nosuch", "invalid CGROUP mode"),
     ("--pull nosuch", "invalid pull option"),

@@ -3,6 +3,7 @@
 
 mod commands;
 mod drivers;
+mod gateway;
 mod names;
 mod ports;
 

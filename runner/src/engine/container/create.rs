@@ -6,6 +6,7 @@ use hythe_oci::Platform;
 use jiff::Timestamp;
 
 use super::cell::Container;
+use super::endpoints::network_error;
 use super::record::{Membership, Record, ResolvedMount, Restarts};
 use super::request::CreateRequest;
 use super::surroundings::hostname;
@@ -13,7 +14,7 @@ use super::view::{CreatedContainer, MountKind};
 use super::{merge, name, validate};
 use crate::engine::{Engine, EngineError};
 use crate::image::Image;
-use crate::network::NetworkSpec;
+use crate::network::{DriverName, EndpointOptions, NetworkSpec};
 use crate::spec::{
     ContainerConfig, ContainerId, ContainerName, ContainerRef, ContainerState, HostConfig,
     LogConfig, MountSource, NetworkAttachment, NetworkMode,
@@ -197,7 +198,7 @@ impl Engine {
                 other => other,
             };
             let network = self.find_network(wanted)?;
-            check_addresses(&network, attachment)?;
+            check_attachment(&network, attachment)?;
             let membership = Membership {
                 network: network.id,
                 attachment: attachment.clone(),
@@ -244,8 +245,9 @@ impl Engine {
     }
 }
 
-/// Clients may not choose addresses of a subnet that they did not choose.
-pub(in crate::engine) fn check_addresses(
+/// Clients may not choose addresses of a subnet that they did not choose, nor options that nobody
+/// knows.
+pub(in crate::engine) fn check_attachment(
     network: &NetworkSpec,
     attachment: &NetworkAttachment,
 ) -> Result<(), EngineError> {
@@ -255,5 +257,15 @@ pub(in crate::engine) fn check_addresses(
             "user specified IP address is supported on user defined networks only".to_owned(),
         ));
     }
-    Ok(())
+    let has_links = !matches!(network.driver, DriverName::Host | DriverName::Null);
+    let asks_links =
+        !(attachment.link_local_ips.is_empty() && attachment.driver_options.is_empty());
+    if asks_links && !has_links {
+        return Err(EngineError::InvalidParameter(format!(
+            "network {} gives containers no link to set options of",
+            network.name
+        )));
+    }
+    let options = EndpointOptions::parse(&attachment.driver_options);
+    options.map(drop).map_err(network_error)
 }

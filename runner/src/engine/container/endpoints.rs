@@ -1,10 +1,12 @@
 //! Joining a container that is being started to its networks, and taking it off again.
 
+use std::collections::BTreeSet;
+
 use super::cell::Verb;
 use super::record::{Membership, Record};
 use crate::engine::{Engine, EngineError, EventKind};
-use crate::network::{Endpoint, EndpointRequest, Netns, NetworkError};
-use crate::spec::{NetworkMode, PortBinding};
+use crate::network::{Endpoint, EndpointOptions, EndpointRequest, Netns, NetworkError};
+use crate::spec::{NetworkAttachment, NetworkMode, PortBinding};
 
 impl Engine {
     /// Attaches every network of the container. On failure those already attached stay in the
@@ -19,12 +21,17 @@ impl Engine {
             return Ok(());
         }
         let netns = Netns::of_process(pid).map_err(network_error)?;
-        for (n, name) in self.in_order(&record).into_iter().enumerate() {
+        let gateway = self.gateway_of(&record);
+        let mut interfaces = Interfaces::default();
+        interfaces.note_wishes(&record)?;
+        for name in self.in_order(&record) {
             let membership = record.networks[&name].clone();
-            let is_first = n == 0;
-            let request = self
-                .endpoint_request(&record, &membership, netns.clone(), (n, is_first))
-                .await?;
+            let place = Place {
+                netns: netns.clone(),
+                interface: interfaces.choose(&membership.attachment)?,
+                is_gateway: gateway.as_ref() == Some(&name),
+            };
+            let request = self.endpoint_request(&record, &membership, place)?;
             let endpoint = self
                 .shared
                 .networks
@@ -42,7 +49,7 @@ impl Engine {
         Ok(())
     }
 
-    /// The network of the container's mode first: it carries the default route and the ports.
+    /// The network of the container's mode first: its link is `eth0`.
     fn in_order(&self, record: &Record) -> Vec<String> {
         let primary = match &record.host.network_mode {
             NetworkMode::Network(wanted) => self.find_network(wanted).map(|found| found.name).ok(),
@@ -53,13 +60,12 @@ impl Engine {
         names
     }
 
-    /// `(n, is_first)`: which interface it becomes, and whether routes and ports go through it.
-    pub(in crate::engine) async fn endpoint_request(
+    /// What the membership asks of its network.
+    pub(in crate::engine) fn endpoint_request(
         &self,
         record: &Record,
         membership: &Membership,
-        netns: Netns,
-        (n, is_first): (usize, bool),
+        place: Place,
     ) -> Result<EndpointRequest, EngineError> {
         let attachment = &membership.attachment;
         let mac_address = attachment
@@ -69,16 +75,23 @@ impl Engine {
             .map(str::parse)
             .transpose()
             .map_err(network_error)?;
+        let options = EndpointOptions::parse(&attachment.driver_options).map_err(network_error)?;
         Ok(EndpointRequest {
             container: record.id.clone(),
             container_name: record.name.to_string(),
-            netns,
-            interface: format!("eth{n}"),
+            netns: place.netns,
+            interface: place.interface,
             ipv4_address: attachment.ipv4_address,
             ipv6_address: attachment.ipv6_address,
             mac_address,
-            ports: if is_first { ports(record) } else { Vec::new() },
-            default_route: is_first,
+            link_local_ips: attachment.link_local_ips.clone(),
+            switches: options.switches,
+            ports: if place.is_gateway {
+                ports(record)
+            } else {
+                Vec::new()
+            },
+            default_route: place.is_gateway,
             names: names(record, membership),
             resolvers: self.resolution(record).1,
         })
@@ -135,6 +148,62 @@ impl Engine {
     }
 }
 
+/// Where in the container an endpoint is to be.
+#[derive(Debug)]
+pub(in crate::engine) struct Place {
+    pub(in crate::engine) netns: Netns,
+    /// Name of the link inside.
+    pub(in crate::engine) interface: String,
+    /// Whether the default route and the published ports go through it.
+    pub(in crate::engine) is_gateway: bool,
+}
+
+/// Names of the links of one container.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Interfaces {
+    taken: BTreeSet<String>,
+}
+
+impl Interfaces {
+    /// Keeps the names that somebody chose from being given to another link.
+    fn note_wishes(&mut self, record: &Record) -> Result<(), EngineError> {
+        for membership in record.networks.values() {
+            self.taken.extend(wished_interface(&membership.attachment)?);
+        }
+        Ok(())
+    }
+
+    /// Those of the links that the container has.
+    pub(in crate::engine) fn of(record: &Record) -> Self {
+        let taken = record
+            .endpoints()
+            .map(|endpoint| endpoint.interface.clone());
+        Self {
+            taken: taken.collect(),
+        }
+    }
+
+    /// The name that was asked for, else the lowest `ethN` that is free.
+    pub(in crate::engine) fn choose(
+        &mut self,
+        attachment: &NetworkAttachment,
+    ) -> Result<String, EngineError> {
+        if let Some(wished) = wished_interface(attachment)? {
+            return Ok(wished);
+        }
+        let mut n = 0;
+        while !self.taken.insert(format!("eth{n}")) {
+            n += 1;
+        }
+        Ok(format!("eth{n}"))
+    }
+}
+
+fn wished_interface(attachment: &NetworkAttachment) -> Result<Option<String>, EngineError> {
+    let options = EndpointOptions::parse(&attachment.driver_options).map_err(network_error)?;
+    Ok(options.interface)
+}
+
 /// Nothing of a container that does not run is on a network.
 pub(crate) fn clear_endpoints(record: &mut Record) {
     for membership in record.networks.values_mut() {
@@ -143,7 +212,7 @@ pub(crate) fn clear_endpoints(record: &mut Record) {
 }
 
 /// What was asked to be published, and with `-P` everything exposed besides.
-fn ports(record: &Record) -> Vec<PortBinding> {
+pub(super) fn ports(record: &Record) -> Vec<PortBinding> {
     let mut ports = record.host.port_bindings.clone();
     if record.host.publish_all_ports {
         for exposed in &record.config.exposed_ports {
@@ -217,5 +286,19 @@ mod tests {
         let ports = ports(&record);
         assert_eq!(ports.len(), 2);
         assert_eq!(ports[1].host_ports, (0, 0));
+    }
+
+    #[test]
+    fn links_are_numbered_around_the_names_that_were_chosen() {
+        let mut chosen = NetworkAttachment::default();
+        let option = "com.docker.network.endpoint.ifname".to_owned();
+        chosen.driver_options.insert(option, "eth0".to_owned());
+        let mut interfaces = Interfaces::default();
+        interfaces.taken.insert("eth0".to_owned());
+        interfaces.taken.insert("eth2".to_owned());
+        let plain = NetworkAttachment::default();
+        assert_eq!(interfaces.choose(&plain).unwrap(), "eth1");
+        assert_eq!(interfaces.choose(&chosen).unwrap(), "eth0");
+        assert_eq!(interfaces.choose(&plain).unwrap(), "eth3");
     }
 }

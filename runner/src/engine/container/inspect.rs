@@ -92,6 +92,9 @@ pub(crate) fn endpoint_view(record: &Record, membership: &Membership) -> Endpoin
         dns_names: endpoints::names(record, membership),
         requested_ipv4: attachment.ipv4_address,
         requested_ipv6: attachment.ipv6_address,
+        link_local_ips: attachment.link_local_ips.clone(),
+        driver_options: attachment.driver_options.clone(),
+        gateway_priority: attachment.gateway_priority,
         mac_address: attachment.mac_address.clone().unwrap_or_default(),
         ..EndpointView::default()
     };

@@ -22,6 +22,7 @@ mod create;
 mod diff;
 mod endpoints;
 mod exit;
+mod gateway;
 mod health;
 mod inspect;
 mod journal;
@@ -60,8 +61,10 @@ pub use view::{
 
 pub(crate) use attach::connect;
 pub(crate) use cell::{Container, Verb};
-pub(in crate::engine) use create::check_addresses;
+pub(in crate::engine) use create::check_attachment;
+pub(in crate::engine) use endpoints::{Interfaces, Place};
 pub(crate) use endpoints::{clear_endpoints, network_error};
+pub(in crate::engine) use gateway::published;
 pub(crate) use inspect::endpoint_view;
 pub(crate) use record::{Membership, Record, ResolvedMount};
 pub(crate) use start::launch_error;

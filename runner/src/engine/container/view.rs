@@ -1,7 +1,7 @@
 //! What callers are told about containers.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -126,6 +126,9 @@ pub struct EndpointView {
     /// What the caller asked for.
     pub requested_ipv4: Option<Ipv4Addr>,
     pub requested_ipv6: Option<Ipv6Addr>,
+    pub link_local_ips: Vec<IpAddr>,
+    pub driver_options: BTreeMap<String, String>,
+    pub gateway_priority: i64,
 }
 
 /// State of the health check.

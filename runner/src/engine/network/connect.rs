@@ -1,10 +1,12 @@
 //! Putting an existing container on a network, and taking it off.
 
 use super::{DriverName, NetworkSpec};
-use crate::engine::container::{Membership, Record, Verb, check_addresses, network_error};
+use crate::engine::container::{
+    Interfaces, Membership, Place, Record, Verb, check_attachment, network_error, published,
+};
 use crate::engine::{Engine, EngineError};
 use crate::network::Netns;
-use crate::spec::{ContainerRef, NetworkAttachment, NetworkMode};
+use crate::spec::{ContainerRef, NetworkAttachment, NetworkMode, PortBinding};
 
 impl Engine {
     /// `attachment.network` is ignored: `network` says which.
@@ -33,57 +35,56 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let record = verb.record();
         let name = network.name.clone();
-        let refuse = |text: String| Err(EngineError::Forbidden(text));
-        if matches!(
-            record.host.network_mode,
-            NetworkMode::Container(_) | NetworkMode::Host
-        ) {
-            return refuse(
-                "container sharing network namespace with another container or host cannot be \
-                 connected to any other network"
-                    .to_owned(),
-            );
-        }
-        if matches!(network.driver, DriverName::Host | DriverName::Null) {
-            return refuse(format!("container cannot be connected to network {name}"));
-        }
-        check_addresses(&network, &attachment)?;
-        if record.networks.contains_key(&name) {
-            return refuse(format!(
-                "endpoint with name {} already exists in network {name}",
-                record.name
-            ));
-        }
+        check_connection(&record, &network, &attachment)?;
         let mut membership = Membership {
             network: network.id.clone(),
             attachment,
             endpoint: None,
         };
         if let Some(shim) = verb.shim() {
-            let netns = Netns::of_process(shim.init_pid()).map_err(network_error)?;
-            let n_used = record.endpoints().count();
-            let place = (free_interface(&record), n_used == 0);
-            let request = self
-                .endpoint_request(&record, &membership, netns, place)
-                .await?;
+            let place = Place {
+                netns: Netns::of_process(shim.init_pid()).map_err(network_error)?,
+                interface: Interfaces::of(&record).choose(&membership.attachment)?,
+                is_gateway: false,
+            };
+            let request = self.endpoint_request(&record, &membership, place)?;
             let endpoint = self.shared.networks.attach(&network.id, request).await;
             membership.endpoint = Some(endpoint.map_err(network_error)?);
         }
         let endpoint = membership.endpoint.clone();
+        let ports = published(&record);
         let kept = verb.update(|record| {
             // `none` is left by whoever joins a real network.
             record.networks.retain(|other, _| other != "none");
             record.networks.insert(name.clone(), membership);
         });
-        if let Err(error) = kept.await {
+        let kept = kept.await;
+        let settled = match kept {
+            Ok(()) => self.settle_gateway(verb, &ports).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = settled {
             if let Some(endpoint) = endpoint {
                 self.detach(&endpoint).await;
             }
+            self.forget_network(verb, &name, &ports).await;
             return Err(error);
         }
         self.write_etc_files(&verb.record()).await?;
         self.network_event("connect", &network.id, &name, verb);
         Ok(())
+    }
+
+    /// Takes a failed connection back.
+    async fn forget_network(&self, verb: &mut Verb, name: &str, ports: &[PortBinding]) {
+        let forgotten = verb.update(|record| {
+            record.networks.remove(name);
+        });
+        let forgotten = forgotten.await;
+        let settled = self.settle_gateway(verb, ports).await;
+        if let Err(error) = forgotten.and(settled) {
+            tracing::warn!(container.id = %verb.id(), %error, "undoing a connection");
+        }
     }
 
     pub async fn disconnect_network(
@@ -104,6 +105,7 @@ impl Engine {
                     network.name
                 )));
             };
+            let ports = verb.read(published);
             if let Some(endpoint) = &membership.endpoint {
                 engine.detach(endpoint).await;
             }
@@ -111,6 +113,7 @@ impl Engine {
                 record.networks.remove(&network.name);
             })
             .await?;
+            engine.settle_gateway(&mut verb, &ports).await?;
             engine.write_etc_files(&verb.record()).await?;
             engine.network_event("disconnect", &network.id, &network.name, &verb);
             Ok(())
@@ -119,16 +122,33 @@ impl Engine {
     }
 }
 
-/// The lowest `ethN` that the container does not have.
-fn free_interface(record: &Record) -> usize {
-    let is_used = |n: &usize| {
-        let name = format!("eth{n}");
-        record
-            .endpoints()
-            .any(|endpoint| endpoint.interface == name)
-    };
-    // One more than there are endpoints always holds a free one.
-    (0..=record.endpoints().count())
-        .find(|n| !is_used(n))
-        .unwrap_or(0)
+/// Refuses what cannot be connected, before anything is touched.
+fn check_connection(
+    record: &Record,
+    network: &NetworkSpec,
+    attachment: &NetworkAttachment,
+) -> Result<(), EngineError> {
+    let name = &network.name;
+    let refuse = |text: String| Err(EngineError::Forbidden(text));
+    if matches!(
+        record.host.network_mode,
+        NetworkMode::Container(_) | NetworkMode::Host
+    ) {
+        return refuse(
+            "container sharing network namespace with another container or host cannot be \
+             connected to any other network"
+                .to_owned(),
+        );
+    }
+    if matches!(network.driver, DriverName::Host | DriverName::Null) {
+        return refuse(format!("container cannot be connected to network {name}"));
+    }
+    check_attachment(network, attachment)?;
+    if record.networks.contains_key(name) {
+        return refuse(format!(
+            "endpoint with name {} already exists in network {name}",
+            record.name
+        ));
+    }
+    Ok(())
 }

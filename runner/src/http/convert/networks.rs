@@ -18,7 +18,6 @@ pub(crate) fn attachment_from_wire(
     network: &str,
     wire: &wire::EndpointSettings,
 ) -> Result<NetworkAttachment> {
-    refuse_unsupported(wire)?;
     let ipam = wire.ipam_config.clone().unwrap_or_default();
     let user_defined = ![DEFAULT_NAMES.as_slice(), &["host", "none"]]
         .concat()
@@ -43,26 +42,19 @@ pub(crate) fn attachment_from_wire(
         ipv6_address: address("IPv6", &ipam.ipv6_address)?,
         mac_address: mac_address(&wire.mac_address)?,
         links: links(wire.links.as_deref())?,
+        link_local_ips: link_local_ips(&ipam.link_local_ips)?,
+        driver_options: wire.driver_opts.clone().unwrap_or_default(),
+        gateway_priority: wire.gw_priority,
     })
 }
 
-fn refuse_unsupported(wire: &wire::EndpointSettings) -> Result<()> {
-    let link_local = wire.ipam_config.as_ref().map(|ipam| &ipam.link_local_ips);
-    let fields = [
-        (
-            "DriverOpts",
-            wire.driver_opts.as_ref().is_some_and(|map| !map.is_empty()),
-        ),
-        ("GwPriority", wire.gw_priority != 0),
-        (
-            "LinkLocalIPs",
-            link_local.is_some_and(|list| !list.is_empty()),
-        ),
-    ];
-    match fields.into_iter().find(|(_, set)| *set) {
-        Some((name, _)) => unsupported(format!("EndpointsConfig.{name} is not supported")),
-        None => Ok(()),
-    }
+fn link_local_ips(texts: &[String]) -> Result<Vec<IpAddr>> {
+    let texts = texts.iter();
+    let parsed = texts.map(|text| match text.parse() {
+        Ok(address) => Ok(address),
+        Err(_) => bad(format!("invalid link-local IP address: {text}")),
+    });
+    parsed.collect()
 }
 
 fn address<T: FromStr>(family: &str, text: &str) -> Result<Option<T>> {
@@ -94,7 +86,7 @@ pub(super) fn endpoint_to_wire(view: &EndpointView) -> wire::EndpointSettings {
     let ipam = wire::EndpointIpam {
         ipv4_address: text(view.requested_ipv4.map(|ip| ip.to_string())),
         ipv6_address: text(view.requested_ipv6.map(|ip| ip.to_string())),
-        link_local_ips: Vec::new(),
+        link_local_ips: view.link_local_ips.iter().map(IpAddr::to_string).collect(),
     };
     let links = view.links.iter();
     let links = links.map(|link| format!("{}:{}", link.container, link.alias));
@@ -103,8 +95,8 @@ pub(super) fn endpoint_to_wire(view: &EndpointView) -> wire::EndpointSettings {
         links: none_if_empty(links.collect()),
         aliases: none_if_empty(view.aliases.clone()),
         mac_address: view.mac_address.clone(),
-        driver_opts: None,
-        gw_priority: 0,
+        driver_opts: Some(view.driver_options.clone()).filter(|map| !map.is_empty()),
+        gw_priority: view.gateway_priority,
         network_id: view.network_id.clone(),
         endpoint_id: view.endpoint_id.clone(),
         gateway: text(view.ipv4_gateway.map(|ip| ip.to_string())),
@@ -242,6 +234,13 @@ mod tests {
         }
     }
 
+    fn link_local(address: &str) -> wire::EndpointIpam {
+        wire::EndpointIpam {
+            link_local_ips: vec![address.to_owned()],
+            ..wire::EndpointIpam::default()
+        }
+    }
+
     #[test]
     fn addresses_and_aliases_are_for_user_networks() {
         let address = asking(|wire| wire.ipam_config = Some(ipv4("172.30.0.5")));
@@ -267,8 +266,7 @@ mod tests {
     fn what_cannot_be_done_is_named() {
         let cases = [
             asking(|wire| wire.links = Some(vec!["a:".to_owned()])),
-            asking(|wire| wire.driver_opts = Some([("a".into(), "b".into())].into())),
-            asking(|wire| wire.gw_priority = 1),
+            asking(|wire| wire.ipam_config = Some(link_local("169.254.7"))),
             asking(|wire| wire.ipam_config = Some(ipv4("172.30.0"))),
             asking(|wire| wire.mac_address = "02:42".to_owned()),
         ];

@@ -196,8 +196,21 @@ fn what_cannot_be_done_is_refused_by_name() {
         assert_eq!(error.status, *status, "{field}: {}", error.message);
         assert!(error.message.contains(why), "{field}: {}", error.message);
     }
-    let error = read(json(NETWORKS)).unwrap_err();
-    assert!(error.message.contains("DriverOpts"), "{}", error.message);
+}
+
+#[test]
+fn what_is_asked_of_each_network_is_kept() {
+    let mut body = json(NETWORKS);
+    let first = &mut body["NetworkingConfig"]["EndpointsConfig"]["n1"];
+    first["GwPriority"] = json("-3");
+    first["IPAMConfig"] = json(r#"{"LinkLocalIPs":["169.254.1.2"]}"#);
+    let (_, host) = read(body).unwrap();
+    let networks: Vec<&str> = host.networks.iter().map(|n| n.network.as_str()).collect();
+    assert_eq!(networks, ["n1", "n2"]);
+    let first = &host.networks[0];
+    assert_eq!(first.driver_options["a"], "b");
+    assert_eq!(first.gateway_priority, -3);
+    assert_eq!(first.link_local_ips[0].to_string(), "169.254.1.2");
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub(crate) struct EndpointIpam {
     pub(crate) ipv4_address: String,
     #[serde(rename = "IPv6Address", skip_serializing_if = "String::is_empty")]
     pub(crate) ipv6_address: String,
-    #[serde(rename = "LinkLocalIPs", skip_serializing)]
+    #[serde(rename = "LinkLocalIPs", skip_serializing_if = "Vec::is_empty")]
     pub(crate) link_local_ips: Vec<String>,
 }
 

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use ipnet::IpNet;
 use rtnetlink::packet_route::link::InfoKind;
 
-use super::{Driver, Joining, Site, configure_inside, flag, mtu};
+use super::{Driver, Joining, Site, configure_inside, enter, flag, mtu, route_by_gateways};
 use crate::network::link::{BridgePort, Links, Veth};
 use crate::network::{
     Endpoint, MacAddress, Netns, NetworkError, NetworkSettings, NetworkSpec, sysctl,
@@ -87,7 +87,7 @@ fn alias(network: &NetworkSpec) -> String {
 }
 
 /// Interface names the kernel takes, `dev_valid_name` in net/core/dev.c.
-fn is_link_name(name: &str) -> bool {
+pub(in crate::network) fn is_link_name(name: &str) -> bool {
     !matches!(name, "" | "." | "..")
         && name.len() <= MAX_LINK_NAME
         && name
@@ -148,6 +148,15 @@ impl Driver for Bridge {
         joining: Joining<'a>,
     ) -> BoxFuture<'a, Result<(), NetworkError>> {
         Box::pin(attach(site, joining))
+    }
+
+    fn route<'a>(
+        &'a self,
+        _site: Site<'a>,
+        inside: &'a Links,
+        endpoint: &'a Endpoint,
+    ) -> BoxFuture<'a, Result<(), NetworkError>> {
+        Box::pin(route_by_gateways(inside, endpoint))
     }
 
     fn detach<'a>(
@@ -247,14 +256,16 @@ async fn attach(site: Site<'_>, joining: Joining<'_>) -> Result<(), NetworkError
     }
     links.set_up(near).await?;
 
-    let interface = endpoint.interface.clone();
-    let off = if endpoint.ipv6.is_some() { "0" } else { "1" };
-    let inside = Links::inside(joining.netns, move || {
-        sysctl::write_if_present(&["ipv6", "conf", &interface, "disable_ipv6"], off)?;
-        Ok(())
+    let inside = enter(joining, |endpoint| {
+        let off = if endpoint.speaks_ipv6() { "0" } else { "1" };
+        sysctl::write_if_present(&["ipv6", "conf", &endpoint.interface, "disable_ipv6"], off)
+            .map(drop)
     })
     .await?;
     configure_inside(&inside, joining).await?;
+    if joining.default_route {
+        route_by_gateways(&inside, endpoint).await?;
+    }
     links.wait_until_up(host_interface).await?;
     // A bridge has a carrier when one of its ports has.
     links.wait_until_up(&bridge_name).await?;

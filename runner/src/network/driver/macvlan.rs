@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use rtnetlink::packet_route::link::{IpVlanMode, MacVlanMode};
 use rtnetlink::{LinkIpVlan, LinkMacVlan};
 
-use super::{Driver, Joining, Site, configure_inside, mtu};
+use super::{Driver, Joining, Site, configure_inside, enter, mtu, route_by_gateways};
 use crate::network::link::Links;
 use crate::network::{DriverName, Endpoint, Netns, NetworkError, NetworkSpec};
 
@@ -106,6 +106,15 @@ impl Driver for OnParent {
         Box::pin(self.attach_to(site, joining))
     }
 
+    fn route<'a>(
+        &'a self,
+        site: Site<'a>,
+        inside: &'a Links,
+        endpoint: &'a Endpoint,
+    ) -> BoxFuture<'a, Result<(), NetworkError>> {
+        Box::pin(self.route_out(site.network, inside, endpoint))
+    }
+
     fn detach<'a>(
         &'a self,
         _site: Site<'a>,
@@ -156,17 +165,25 @@ impl OnParent {
             .add(message, &step)
             .await
             .map_err(|error| self.explain(error))?;
-        let inside = Links::inside(joining.netns, || Ok(())).await?;
-        if !(joining.default_route && self.routes(network)) {
-            return configure_inside(&inside, joining).await;
+        let inside = enter(joining, |_| Ok(())).await?;
+        configure_inside(&inside, joining).await?;
+        if joining.default_route {
+            self.route_out(network, &inside, endpoint).await?;
         }
-        let without_gateway = Joining {
-            default_route: false,
-            ..joining
-        };
-        configure_inside(&inside, without_gateway).await?;
-        let index = inside.index(name).await?;
-        inside.add_default_route_by_link(index).await
+        Ok(())
+    }
+
+    async fn route_out(
+        &self,
+        network: &NetworkSpec,
+        inside: &Links,
+        endpoint: &Endpoint,
+    ) -> Result<(), NetworkError> {
+        if !self.routes(network) {
+            return route_by_gateways(inside, endpoint).await;
+        }
+        let index = inside.index(&endpoint.interface).await?;
+        inside.replace_default_route_by_link(index).await
     }
 
     /// In ipvlan's layer 3 modes the parent routes for the container: there is no gateway to

@@ -11,10 +11,10 @@ use std::collections::BTreeMap;
 
 use futures_util::future::BoxFuture;
 
-pub(super) use bridge::{BridgeOptions, bridge_name};
+pub(super) use bridge::{BridgeOptions, bridge_name, is_link_name};
 
 use super::link::Links;
-use super::{DriverName, Endpoint, Netns, NetworkError, NetworkSettings, NetworkSpec};
+use super::{DriverName, Endpoint, LinkSwitch, Netns, NetworkError, NetworkSettings, NetworkSpec};
 
 /// What every driver can do. All verbs but `validate` are idempotent: after a crash or a
 /// restart they are simply called again.
@@ -33,6 +33,14 @@ pub(super) trait Driver: Sync {
         &'a self,
         site: Site<'a>,
         joining: Joining<'a>,
+    ) -> BoxFuture<'a, Result<(), NetworkError>>;
+
+    /// Sends what has no better route through the endpoint, from inside the container.
+    fn route<'a>(
+        &'a self,
+        site: Site<'a>,
+        inside: &'a Links,
+        endpoint: &'a Endpoint,
     ) -> BoxFuture<'a, Result<(), NetworkError>>;
 
     /// Takes the link away. `netns` is the container's namespace, if it is still known.
@@ -58,6 +66,7 @@ pub(super) struct Joining<'a> {
     /// Addresses and names are chosen already.
     pub(super) endpoint: &'a Endpoint,
     pub(super) netns: &'a Netns,
+    pub(super) switches: &'a [LinkSwitch],
     pub(super) default_route: bool,
 }
 
@@ -103,18 +112,38 @@ fn flag(
     }
 }
 
-/// What all link drivers do once their link is inside: addresses, up, routes.
+/// Opens the namespace that a link has just been put into and sets the link's switches: those of
+/// the driver, then those that were asked for.
+async fn enter(
+    joining: Joining<'_>,
+    of_driver: impl FnOnce(&Endpoint) -> Result<(), NetworkError> + Send + 'static,
+) -> Result<Links, NetworkError> {
+    let endpoint = joining.endpoint.clone();
+    let switches = joining.switches.to_vec();
+    Links::inside(joining.netns, move || {
+        of_driver(&endpoint)?;
+        let mut switches = switches.iter();
+        switches.try_for_each(|switch| switch.set(&endpoint.interface))
+    })
+    .await
+}
+
+/// What all link drivers do once their link is inside: addresses, and up.
 async fn configure_inside(inside: &Links, joining: Joining<'_>) -> Result<(), NetworkError> {
     let endpoint = joining.endpoint;
     let index = inside.index(&endpoint.interface).await?;
-    for address in endpoint.interface_nets() {
+    let link_local = endpoint.link_local_nets();
+    for address in endpoint.interface_nets().into_iter().chain(link_local) {
         inside.add_address(index, address).await?;
     }
-    inside.set_up(index).await?;
-    if joining.default_route {
-        for gateway in endpoint.gateways() {
-            inside.replace_default_route(index, gateway).await?;
-        }
+    inside.set_up(index).await
+}
+
+/// A default route for each family that has a gateway.
+async fn route_by_gateways(inside: &Links, endpoint: &Endpoint) -> Result<(), NetworkError> {
+    let index = inside.index(&endpoint.interface).await?;
+    for gateway in endpoint.gateways() {
+        inside.replace_default_route(index, gateway).await?;
     }
     Ok(())
 }

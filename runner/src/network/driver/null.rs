@@ -3,6 +3,7 @@
 use futures_util::future::BoxFuture;
 
 use super::{Driver, Joining, Site};
+use crate::network::link::Links;
 use crate::network::{Endpoint, Netns, NetworkError, NetworkSpec};
 
 /// Both networks exist once per agent and cannot be made by users.
@@ -32,6 +33,15 @@ impl Driver for Null {
         &'a self,
         _site: Site<'a>,
         _joining: Joining<'a>,
+    ) -> BoxFuture<'a, Result<(), NetworkError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn route<'a>(
+        &'a self,
+        _site: Site<'a>,
+        _inside: &'a Links,
+        _endpoint: &'a Endpoint,
     ) -> BoxFuture<'a, Result<(), NetworkError>> {
         Box::pin(async { Ok(()) })
     }

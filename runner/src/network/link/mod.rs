@@ -316,7 +316,7 @@ impl Links {
     }
 
     /// Sends everything without a better route out of the link itself.
-    pub(in crate::network) async fn add_default_route_by_link(
+    pub(in crate::network) async fn replace_default_route_by_link(
         &self,
         index: u32,
     ) -> Result<(), NetworkError> {

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use super::super::driver::{BridgeOptions, Joining};
 use super::super::firewall::Mapping;
 use super::super::ipam::{Addresses, Requested};
-use super::super::link::Links;
 use super::super::ports::{self, HeldPort};
 use super::super::{
     DriverName, Endpoint, EndpointRequest, MacAddress, Netns, NetworkError, NetworkSpec,
@@ -30,8 +29,9 @@ impl Networks {
         // removes links under one lock, would make us wait anyhow.
         self.settle().await;
         let mut endpoint = self.plan_endpoint(&network, &request)?;
-        let published = self.hold_ports(&network, &request, &endpoint).await;
-        let attached = match published {
+        let label = &request.container_name;
+        let published = self.hold_ports(&network, label, &request.ports, &endpoint);
+        let attached = match published.await {
             Ok(held) => self.join(&network, &request, &mut endpoint, held).await,
             Err(error) => Err(error),
         };
@@ -120,20 +120,6 @@ impl Networks {
         NetworkError::all([withdrawn, unlinked].into_iter().filter_map(Result::err))
     }
 
-    /// Sends the container's traffic to elsewhere through this endpoint from now on.
-    pub async fn set_default_route(
-        &self,
-        netns: &Netns,
-        endpoint: &Endpoint,
-    ) -> Result<(), NetworkError> {
-        let inside = Links::inside(netns, || Ok(())).await?;
-        let index = inside.index(&endpoint.interface).await?;
-        for gateway in endpoint.gateways() {
-            inside.replace_default_route(index, gateway).await?;
-        }
-        Ok(())
-    }
-
     /// Chooses the endpoint's addresses and names; nothing but the list of addresses changes.
     fn plan_endpoint(
         &self,
@@ -170,6 +156,8 @@ impl Networks {
                 .or_else(|| first.map(MacAddress::of_address)),
             ipv4: addresses.ipv4,
             ipv6: addresses.ipv6,
+            link_local_ips: request.link_local_ips.clone(),
+            default_route: request.default_route,
             ports: Vec::new(),
             names: request.names.clone(),
             resolvers: request.resolvers.clone(),
@@ -178,18 +166,18 @@ impl Networks {
     }
 
     /// Takes the ports. Only bridges that lead somewhere publish any.
-    async fn hold_ports(
+    pub(super) async fn hold_ports(
         &self,
         network: &NetworkSpec,
-        request: &EndpointRequest,
+        container_name: &str,
+        ports: &[PortBinding],
         endpoint: &Endpoint,
     ) -> Result<Vec<HeldPort>, NetworkError> {
         if network.driver != DriverName::Bridge || network.internal {
             return Ok(Vec::new());
         }
         let host_binding = BridgeOptions::of(&network.options)?.host_binding;
-        let bindings: Vec<PortBinding> = request
-            .ports
+        let bindings: Vec<PortBinding> = ports
             .iter()
             .cloned()
             .map(|mut binding| {
@@ -197,7 +185,7 @@ impl Networks {
                 binding
             })
             .collect();
-        let label = format!("{} ({})", request.container_name, endpoint.id);
+        let label = format!("{container_name} ({})", endpoint.id);
         self.inner
             .ports
             .publish(&label, &bindings, target(endpoint))
@@ -217,6 +205,7 @@ impl Networks {
         let joining = Joining {
             endpoint,
             netns: &request.netns,
+            switches: &request.switches,
             default_route: request.default_route,
         };
         let driver = driver_of(network);
@@ -244,12 +233,12 @@ impl Networks {
     }
 }
 
-fn mappings(held: &[HeldPort]) -> Vec<Mapping> {
+pub(super) fn mappings(held: &[HeldPort]) -> Vec<Mapping> {
     held.iter().filter_map(|port| port.mapping).collect()
 }
 
 /// A failure while undoing is worth a line; the caller hears of the first failure.
-fn undo(done: Result<(), NetworkError>) {
+pub(super) fn undo(done: Result<(), NetworkError>) {
     if let Err(error) = done {
         tracing::warn!(%error, "undoing an attachment");
     }

@@ -1,11 +1,12 @@
 //! The networks of one agent, and the only door to this folder.
 //!
-//! One verb per file: [`open`], `create` (and remove), `attach` (and detach);
+//! One verb per file: [`open`], `create` (and remove), `attach` (and detach), `gateway`;
 //! `rules` and `names` keep the packet filter and the name servers equal to what the state says. The state is locked only
 //! between two awaits, never across one.
 
 mod attach;
 mod create;
+mod gateway;
 mod names;
 mod open;
 mod rules;

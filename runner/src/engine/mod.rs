@@ -72,7 +72,7 @@ use crate::launch::Launcher;
 use crate::network::{NetworkSpec, Networks};
 use crate::spec::{LogConfig, Ulimit};
 use crate::store::Records;
-use container::{Record, Table};
+use container::{RecordStores, Table};
 use error::chain;
 use events::EventHub;
 use exec::Execs;
@@ -131,7 +131,7 @@ struct Shared {
     id: String,
     paths: Paths,
     containers: Table,
-    records: Records<Record>,
+    records: RecordStores,
     execs: Execs,
     volumes: Volumes,
     networks: Networks,

@@ -15,7 +15,9 @@
 //! └── images/                        the image floor's, with the snapshots
 //! EXEC-ROOT/
 //! ├── boot-id                        which boot the rest belongs to
+//! ├── containers/<id>.json           what is known about containers that remove themselves
 //! ├── execs/<id>.json                what is known about each exec
+//! ├── snapshots/<id>.json            what those containers stand on: the image floor's
 //! └── shims/<id>/                    bundle of a started container: the launch floor's
 //! ```
 
@@ -102,6 +104,14 @@ impl Paths {
 
     pub(crate) fn execs(&self) -> PathBuf {
         self.exec_root.join("execs")
+    }
+
+    pub(crate) fn passing_containers(&self) -> PathBuf {
+        self.exec_root.join("containers")
+    }
+
+    pub(crate) fn passing_snapshots(&self) -> PathBuf {
+        self.exec_root.join("snapshots")
     }
 
     pub(crate) fn shims(&self) -> PathBuf {

@@ -80,6 +80,8 @@ pub use view::{HistoryEntry, Image};
 pub struct ImageOptions {
     /// The directory of this floor; created when missing, mode 0700.
     pub root: PathBuf,
+    /// Records of snapshots that end with the machine, in a directory that does so too.
+    pub passing: PathBuf,
     /// Layers downloaded at the same time, over all pulls.
     pub concurrent_downloads: usize,
     /// Blobs uploaded at the same time, per push.
@@ -117,7 +119,7 @@ impl ImageStore {
         let content = ContentStore::new(layout.clone());
         let inner = Inner {
             catalog: CatalogStore::open(&layout, content.clone()).await?,
-            snapshots: Snapshots::open(&layout)?,
+            snapshots: Snapshots::open(&layout, &options.passing)?,
             layers: LayerStore::new(layout.clone(), options.limits),
             pins: Pins::default(),
             jobs: LayerJobs::new(options.concurrent_downloads),

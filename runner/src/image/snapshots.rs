@@ -1,7 +1,7 @@
 //! The writable directories of containers, and the layers they stand on.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hythe_oci::{DiffId, ImageId};
@@ -34,16 +34,20 @@ pub(super) struct SnapshotRecord {
 
 #[derive(Debug)]
 pub(super) struct Snapshots {
-    records: Records<SnapshotRecord>,
+    lasting: Records<SnapshotRecord>,
+    /// Of containers that end with the machine.
+    passing: Records<SnapshotRecord>,
     known: Mutex<BTreeMap<ContainerId, SnapshotRecord>>,
 }
 
 impl Snapshots {
     /// Reads the records; directories without one are the wreck of a creation and go.
-    pub(super) fn open(layout: &Layout) -> Result<Self, ImageError> {
-        let (records, found) = Records::open(&layout.snapshot_records())?;
-        let known: BTreeMap<ContainerId, SnapshotRecord> = found
+    pub(super) fn open(layout: &Layout, passing: &Path) -> Result<Self, ImageError> {
+        let (lasting, kept) = Records::open(&layout.snapshot_records())?;
+        let (passing, left) = Records::open(passing)?;
+        let known: BTreeMap<ContainerId, SnapshotRecord> = kept
             .into_iter()
+            .chain(left)
             .filter_map(|(key, record)| Some((key.parse().ok()?, record)))
             .collect();
         for path in entries(&layout.snapshots())? {
@@ -54,7 +58,8 @@ impl Snapshots {
             }
         }
         Ok(Self {
-            records,
+            lasting,
+            passing,
             known: Mutex::new(known),
         })
     }
@@ -137,9 +142,11 @@ impl ImageStore {
         .await?;
         let snapshots = &self.0.snapshots;
         snapshots.known().insert(container.clone(), record.clone());
-        let kept = snapshots
-            .records
-            .put_so_that(container.as_str(), &record, survives);
+        let records = match survives {
+            Survives::PowerLoss => &snapshots.lasting,
+            Survives::Restart => &snapshots.passing,
+        };
+        let kept = records.put_so_that(container.as_str(), &record, survives);
         if let Err(error) = kept.await {
             self.remove_snapshot(container).await?;
             return Err(error.into());
@@ -176,10 +183,11 @@ impl ImageStore {
         .await?;
         let snapshots = &self.0.snapshots;
         // One that a power loss brings back belongs to no container, and goes at the next start.
-        snapshots
-            .records
-            .remove_so_that(container.as_str(), Survives::Restart)
-            .await?;
+        for records in [&snapshots.passing, &snapshots.lasting] {
+            records
+                .remove_so_that(container.as_str(), Survives::Restart)
+                .await?;
+        }
         let removed = snapshots.known().remove(container);
         // Only a container that outlived its image leaves layers behind.
         if removed

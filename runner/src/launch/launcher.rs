@@ -17,7 +17,7 @@ use super::client::{Connection, bury};
 use super::message::{Reply, Request};
 use super::nursery::Nursery;
 use super::seccomp::{Compiler, Program};
-use super::{ExitStatus, LaunchError, Shim, ShimConfig, StartFailure, fitting};
+use super::{Cgroup, ExitStatus, LaunchError, Shim, ShimConfig, StartFailure, fitting};
 use crate::sys::{durable, events};
 
 /// How long a shim that is just starting is waited for.
@@ -47,10 +47,18 @@ pub enum Found {
     Gone,
 }
 
+/// A bundle on disk, for [`Launcher::create`].
+#[derive(Debug)]
+pub struct Written {
+    /// What this machine cannot do and what was left out, a sentence each.
+    pub warnings: Vec<String>,
+    bundle: Bundle,
+    cgroup: Cgroup,
+}
+
 impl Inner {
-    /// Takes the seccomp profile out of `spec`, compiled, and checks the rest that a shim reads.
+    /// Takes the seccomp profile out of `spec`, compiled.
     fn compile_out(&self, spec: &mut Spec) -> Result<Option<Program>, LaunchError> {
-        Bundle::cgroup(spec)?;
         let linux = spec.linux_mut().as_mut();
         let profile = linux.and_then(|linux| {
             let profile = linux.seccomp().clone();
@@ -89,28 +97,33 @@ impl Launcher {
         let inner = Arc::clone(&self.0);
         blocking(move || {
             let warnings = fitting::fit(&mut spec)?;
+            Bundle::cgroup(&spec)?;
             inner.compile_out(&mut spec)?;
             Ok(warnings)
         })
         .await
     }
 
-    /// Fits `spec` to this machine and writes the bundle into the directory `bundle`; returns
-    /// what [`Self::check`] does.
+    /// Fits `spec` to this machine and writes the bundle into the directory `bundle`.
     pub async fn write_bundle(
         &self,
         bundle: &Path,
         mut spec: Spec,
         shim: &ShimConfig,
-    ) -> Result<Vec<String>, LaunchError> {
+    ) -> Result<Written, LaunchError> {
         let inner = Arc::clone(&self.0);
         let bundle = Bundle::at(bundle);
         let shim = shim.clone();
         blocking(move || {
             let warnings = fitting::fit(&mut spec)?;
+            let cgroup = Bundle::cgroup(&spec)?;
             let program = inner.compile_out(&mut spec)?;
             bundle.write(&spec, &shim, program.as_deref())?;
-            Ok(warnings)
+            Ok(Written {
+                warnings,
+                bundle,
+                cgroup,
+            })
         })
         .await
     }
@@ -118,9 +131,8 @@ impl Launcher {
     /// Makes everything of the container but its program: namespaces, mounts, cgroup, init.
     ///
     /// Its network can be set up between this and [`Shim::start`]. On an error nothing is left.
-    pub async fn create(&self, bundle: &Path) -> Result<Shim, LaunchError> {
-        let bundle = Bundle::at(bundle);
-        let cgroup = Bundle::cgroup(&bundle.spec()?)?;
+    pub async fn create(&self, written: Written) -> Result<Shim, LaunchError> {
+        let Written { bundle, cgroup, .. } = written;
         let directory = open_directory(&bundle)?;
         let mut connection = self.raise(&bundle)?;
         match connection.receive::<Reply>().await {

@@ -45,7 +45,7 @@ pub use error::{LaunchError, StartFailure};
 pub use exit::ExitStatus;
 pub use file_system::mount_at;
 pub use journal::is_there as journal_is_there;
-pub use launcher::{Found, Launcher};
+pub use launcher::{Found, Launcher, Written};
 pub use log::LogRecord;
 pub use owner::owner_in;
 pub use shim::{maps_owners_of_layers, shim_main};

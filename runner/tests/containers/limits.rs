@@ -138,11 +138,11 @@ async fn rlimits_and_oom_score() {
     recipe.process().set_rlimits(Some(limits));
     recipe.process().set_oom_score_adj(Some(500));
     let bundle = recipe.path("bundle");
-    let warnings = recipe
+    let written = recipe
         .launcher()
         .write_bundle(&bundle, recipe.spec.clone(), &recipe.shim)
-        .await
-        .unwrap();
+        .await;
+    let warnings = written.unwrap().warnings;
     assert!(warnings.len() <= 1, "{warnings:?}");
     let (status, stdout, stderr) = recipe.run().await;
     assert_eq!((status.code, &*stdout), (0, "100\n200\n500\n"), "{stderr}");

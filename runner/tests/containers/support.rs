@@ -114,10 +114,11 @@ impl Recipe {
 
     pub(crate) async fn create(&self) -> Result<Shim, LaunchError> {
         let bundle = self.path("bundle");
-        self.launcher
+        let written = self
+            .launcher
             .write_bundle(&bundle, self.spec.clone(), &self.shim)
             .await?;
-        self.launcher.create(&bundle).await
+        self.launcher.create(written).await
     }
 
     pub(crate) async fn start(&self) -> Result<Shim, LaunchError> {

@@ -189,18 +189,37 @@ impl Verb {
         event: StateEvent,
         change: impl FnOnce(&mut Record),
     ) {
-        let next = match self.container.state().after(event) {
-            Ok(next) => next,
-            Err(error) => {
-                tracing::error!(container.id = %self.container.id, %error, "impossible transition");
-                return;
-            }
-        };
-        self.update_regardless(|record| {
-            record.state = next;
-            change(record);
+        if let Some(next) = self.next_state(event) {
+            self.update_regardless(|record| {
+                record.state = next;
+                change(record);
+            })
+            .await;
+        }
+    }
+
+    fn next_state(&self, event: StateEvent) -> Option<ContainerState> {
+        let next = self.container.state().after(event);
+        next.inspect_err(|error| {
+            tracing::error!(container.id = %self.container.id, %error, "impossible transition");
         })
-        .await;
+        .ok()
+    }
+
+    /// Changes the record in memory alone, for what the next start of the agent finds out by
+    /// itself; the next change takes it to disk.
+    pub(crate) fn note(&mut self, change: impl FnOnce(&mut Record)) {
+        change(&mut held(&self.container.record));
+    }
+
+    /// Like [`Self::transition_regardless`], as [`Self::note`] does it.
+    pub(crate) fn note_transition(&mut self, event: StateEvent, change: impl FnOnce(&mut Record)) {
+        if let Some(next) = self.next_state(event) {
+            self.note(|record| {
+                record.state = next;
+                change(record);
+            });
+        }
     }
 
     /// Whether the state allows it.

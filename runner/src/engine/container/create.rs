@@ -110,12 +110,12 @@ impl Engine {
 
     async fn keep_new(&self, record: Record) -> Result<(), EngineError> {
         let shared = &self.shared;
-        shared
-            .records
+        let records = shared.records.of(&record).clone();
+        records
             .put_so_that(record.id.as_str(), &record, record.survives())
             .await
             .map_err(|error| EngineError::internal("keeping the container's record", &error))?;
-        let container = Container::new(record, shared.records.clone());
+        let container = Container::new(record, records);
         shared.containers.insert(container.clone());
         self.container_event(&container, "create", &[]);
         Ok(())

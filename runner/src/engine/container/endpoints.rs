@@ -39,12 +39,18 @@ impl Engine {
                 .await
                 .map_err(network_error)?;
             self.network_event("connect", &membership.network, &name, verb);
-            verb.update(|record| {
+            let has_links = !endpoint.interface.is_empty();
+            let keep = |record: &mut Record| {
                 if let Some(membership) = record.networks.get_mut(&name) {
                     membership.endpoint = Some(endpoint);
                 }
-            })
-            .await?;
+            };
+            if has_links {
+                verb.update(keep).await?;
+            } else {
+                // Nothing was made that a crash could leave behind.
+                verb.note(keep);
+            }
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::backoff::{self, Ended};
 use super::cell::{Container, Verb};
 use super::endpoints::clear_endpoints;
-use super::record::Restarts;
+use super::record::{Record, Restarts};
 use crate::engine::{Engine, EngineError};
 use crate::launch::{ExitStatus, Shim};
 use crate::spec::{ContainerState, Exit, StateEvent};
@@ -77,16 +77,24 @@ impl Engine {
             Some(_) => StateEvent::WillRestart(exit.clone()),
             None => StateEvent::Exited(exit.clone()),
         };
-        verb.transition_regardless(event, |record| {
+        let finished_at = exit.finished_at;
+        let change = |record: &mut Record| {
             clear_endpoints(record);
-            record.finished_at = Some(exit.finished_at);
-        })
-        .await;
+            record.finished_at = Some(finished_at);
+        };
+        let removes_itself = wait.is_none() && record.host.auto_remove;
+        if removes_itself {
+            // Its record is about to go. Should that be cut off, the next start of the agent finds
+            // the end behind the bundle and goes on from there.
+            verb.note_transition(event, change);
+        } else {
+            verb.transition_regardless(event, change).await;
+        }
         self.tell_exit(verb, exit, ran_for, wait.is_some());
-        match wait {
-            Some(wait) => self.restart_later(verb, wait),
-            None if record.host.auto_remove => self.remove_after_exit(verb).await,
-            None => {}
+        if let Some(wait) = wait {
+            self.restart_later(verb, wait);
+        } else if removes_itself {
+            self.remove_after_exit(verb).await;
         }
     }
 

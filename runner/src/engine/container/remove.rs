@@ -78,7 +78,12 @@ impl Engine {
         volumes: bool,
     ) -> Result<(), EngineError> {
         let record = verb.record();
-        if let Err(error) = self.remove_parts(verb, &record).await {
+        let removed = match self.remove_parts(verb, &record).await {
+            // The record goes last: as long as it is there, a restart knows what to finish.
+            Ok(()) => verb.forget().await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = removed {
             verb.transition_regardless(StateEvent::RemoveFailed, |_| {})
                 .await;
             return Err(error);
@@ -93,13 +98,17 @@ impl Engine {
     /// again, dead.
     pub(super) async fn remove_ended(&self, verb: &mut Verb) -> Result<(), EngineError> {
         verb.may(StateEvent::RemoveBegun)?;
-        // From here on a restart of the agent finishes what is left, and gives the name to nobody.
-        verb.transition_regardless(StateEvent::RemoveBegun, |_| {})
-            .await;
+        verb.note_transition(StateEvent::RemoveBegun, |_| {});
         let record = verb.record();
         self.release_volumes(&record, true).await;
-        self.strike_off(verb, &record).await;
-        let removed = self.remove_parts(verb, &record).await;
+        let removed = match verb.forget().await {
+            Ok(()) => {
+                // A restart of the agent knows no such container now, and takes away what is left.
+                self.strike_off(verb, &record).await;
+                self.remove_parts(verb, &record).await
+            }
+            Err(error) => Err(error),
+        };
         if removed.is_err() {
             verb.transition_regardless(StateEvent::RemoveFailed, |_| {})
                 .await;
@@ -140,9 +149,7 @@ impl Engine {
             .map_err(|error| EngineError::internal("removing the container's layer", &error))?;
         tree::remove(&shared.paths.container(id))
             .await
-            .map_err(directory)?;
-        // The record goes last: as long as it is there, a restart knows what to finish.
-        verb.forget().await
+            .map_err(directory)
     }
 
     async fn release_volumes(&self, record: &Record, remove_anonymous: bool) {

@@ -69,10 +69,9 @@ impl Engine {
         let record = verb.record();
         let around = self.surroundings(&record)?;
         self.write_etc_files(&record).await?;
-        self.write_bundle(&record, &around).await?;
-        let bundle = self.shared.paths.bundle(&record.id);
+        let bundle = self.write_bundle(&record, &around).await?;
         self.mount_volumes(&record).await?;
-        let created = self.shared.launcher.create(&bundle).await;
+        let created = self.shared.launcher.create(bundle).await;
         let shim = match created.map_err(launch_error) {
             Ok(shim) => shim,
             Err(error) => {

@@ -10,7 +10,7 @@ use super::record::Record;
 use crate::engine::runtime_spec::{self, NamespaceSource, Surroundings};
 use crate::engine::userns::IdMappings;
 use crate::engine::{Engine, EngineError};
-use crate::launch::{Rootfs, ShimConfig, ShimLog, StdinMode, UserSpec};
+use crate::launch::{Rootfs, ShimConfig, ShimLog, StdinMode, UserSpec, Written};
 use crate::network::files::{self, Hosts, ResolvConf};
 use crate::spec::{
     ContainerConfig, ContainerId, ContainerRef, HostConfig, IpcMode, LogDriver, NamespaceMode,
@@ -214,12 +214,12 @@ impl Engine {
             .is_ok_and(|network| network.has_names())
     }
 
-    /// Writes the bundle.
+    /// Writes the bundle. Its warnings went to whoever made the container.
     pub(super) async fn write_bundle(
         &self,
         record: &Record,
         around: &Surroundings,
-    ) -> Result<(), EngineError> {
+    ) -> Result<Written, EngineError> {
         let spec = runtime_spec::build(record, around)?;
         let shim = self.shim_config(record)?;
         let bundle = self.shared.paths.bundle(&record.id);
@@ -227,8 +227,6 @@ impl Engine {
             .launcher
             .write_bundle(&bundle, spec, &shim)
             .await
-            // Its warnings went to whoever made the container.
-            .map(drop)
             .map_err(super::start::launch_error)
     }
 

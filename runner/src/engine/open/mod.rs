@@ -20,7 +20,7 @@ use std::sync::Arc;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use hythe_oci::client::{Client, ClientConfig, ClientError};
 
-use super::container::{Container, Record, ResolvedMount, Table};
+use super::container::{Container, RecordStores, ResolvedMount, Table};
 use super::error::chain;
 use super::events::EventHub;
 use super::exec::Execs;
@@ -103,17 +103,17 @@ impl Engine {
         let client = registry_client(&settings.registry)?;
         let images = ImageStore::open(image_options(&settings, &paths), client.clone()).await?;
         let launcher = Launcher::new(&paths.shims())?;
-        let (records, found) = Records::<Record>::open(&paths.records("containers"))?;
+        let (records, found) = RecordStores::open(&paths)?;
         let containers = Table::default();
         let mut restored = Vec::new();
-        for (_, record) in found {
+        for (record, its_records) in found {
             // The name of one that is being removed may be another's by now.
             if record.state != ContainerState::Removing
                 && let Err(error) = containers.reserve_name(&record.name, &record.id)
             {
                 tracing::error!(container.id = %record.id, %error, "two containers of one name");
             }
-            let container = Container::new(record, records.clone());
+            let container = Container::new(record, its_records);
             containers.insert(Arc::clone(&container));
             restored.push(container);
         }
@@ -193,7 +193,8 @@ async fn prepare_directories(paths: &Paths) -> Result<(), OpenError> {
     let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let kept = std::fs::read_to_string(paths.boot_id()).unwrap_or_default();
     if kept != boot_id {
-        for stale in [paths.shims(), paths.execs()] {
+        let passing = [paths.passing_containers(), paths.passing_snapshots()];
+        for stale in [paths.shims(), paths.execs()].into_iter().chain(passing) {
             tree::remove(&stale).await.map_err(disk("remove", &stale))?;
         }
         let path = paths.boot_id();
@@ -236,6 +237,7 @@ fn registry_client(settings: &RegistrySettings) -> Result<Client, OpenError> {
 fn image_options(settings: &EngineSettings, paths: &Paths) -> ImageOptions {
     ImageOptions {
         root: paths.images(),
+        passing: paths.passing_snapshots(),
         concurrent_downloads: settings.registry.max_concurrent_downloads,
         concurrent_uploads: settings.registry.max_concurrent_uploads,
         limits: Limits {

@@ -32,6 +32,7 @@ struct Ground {
 fn options(root: &Path) -> ImageOptions {
     ImageOptions {
         root: root.join("image"),
+        passing: root.join("passing"),
         concurrent_downloads: 3,
         concurrent_uploads: 3,
         limits: unpack::Limits::default(),

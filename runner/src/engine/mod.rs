@@ -50,9 +50,9 @@ pub use events::{Event, EventKind, EventQuery};
 pub use exec::{ExecConfig, ExecView, StartExec};
 pub use filters::Filters;
 pub use image::{
-    CommitContainer, HistoryView, ImageRemoval, ImageView, ImportImage, ListImages, Progress,
-    ProgressStream, PrunedImages, PullImage, PushImage, Pushed, RegistryAuth, RemoteImage,
-    RemoveImage, SearchImages, TransferResult,
+    CommitContainer, HistoryView, ImageRemoval, ImageView, ImportImage, ListImages, ManifestView,
+    Progress, ProgressStream, PrunedImages, PullImage, PushImage, Pushed, RegistryAuth,
+    RemoteImage, RemoveImage, SearchImages, TransferResult,
 };
 pub use network::{CreateNetwork, IpamPool, NetworkMember, NetworkView};
 

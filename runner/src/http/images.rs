@@ -15,8 +15,13 @@ use super::convert::{
 use super::error::ApiError;
 use super::request::{Name, Query, RegistryAuthHeader, StreamBody, Version};
 use super::stream::{LineEnd, json_lines};
+use super::target::ApiVersion;
 use super::wire;
 use crate::engine::{Engine, ListImages, PullImage, PushImage, RemoveImage, SearchImages};
+
+/// `manifests` of a list and of an image came with these.
+const WITH_MANIFESTS_IN_LISTS: ApiVersion = ApiVersion::new(1, 47);
+const WITH_MANIFESTS_IN_DETAILS: ApiVersion = ApiVersion::new(1, 48);
 
 pub(super) async fn list(
     State(engine): State<Engine>,
@@ -26,6 +31,7 @@ pub(super) async fn list(
     let request = ListImages {
         all: query.flag("all"),
         shared_size: query.flag("shared-size"),
+        manifests: query.flag("manifests") && version >= WITH_MANIFESTS_IN_LISTS,
         filters: query.filters()?,
     };
     let images = engine.list_images(request).await?;
@@ -126,7 +132,13 @@ pub(super) async fn inspect(
     query: Query,
 ) -> Result<Json<wire::ImageInspect>> {
     engine.check_platforms(&image, query.given("platform"))?;
-    let view = engine.inspect_image(&image).await?;
+    let manifests = query.flag("manifests") && version >= WITH_MANIFESTS_IN_DETAILS;
+    if manifests && query.given("platform").is_some() {
+        return Err(ApiError::bad_parameter(
+            "conflicting options: manifests and platform options cannot both be set",
+        ));
+    }
+    let view = engine.inspect_image(&image, manifests).await?;
     Ok(Json(image_inspect_to_wire(&view, version)))
 }
 

@@ -34,6 +34,17 @@ pub struct Image {
     pub has_children: bool,
 }
 
+/// A manifest that an image was pulled by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageManifest {
+    pub digest: ManifestDigest,
+    pub media_type: String,
+    /// Of the manifest itself.
+    pub size_bytes: u64,
+    /// Of the manifest and all that it names, packed, as far as it is here.
+    pub content_bytes: u64,
+}
+
 /// One step of an image's build.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HistoryEntry {
@@ -87,6 +98,25 @@ impl ImageStore {
         ImageReference::parse(text, &self.0.options.default_registry)
             .map(ImageReference::with_default_tag)
             .map_err(|error| ImageError::InvalidReference(error.to_string()))
+    }
+
+    /// The manifests that an image was pulled by, sorted.
+    pub fn manifests(&self, id: &ImageId) -> Result<Vec<ImageManifest>, ImageError> {
+        let catalog = self.0.catalog.current();
+        let record = catalog.images.get(id);
+        let record = record.ok_or_else(|| ImageError::NotFound(id.to_string()))?;
+        let size_bytes = |digest| Ok(self.0.content.size_bytes(digest)?.unwrap_or(0));
+        let manifests = record.manifests.iter().map(|(digest, manifest)| {
+            let own = size_bytes(&digest.0)?;
+            let named = manifest.blobs.iter().map(size_bytes);
+            Ok(ImageManifest {
+                digest: digest.clone(),
+                media_type: manifest.media_type.clone(),
+                size_bytes: own,
+                content_bytes: own + named.sum::<Result<u64, ImageError>>()?,
+            })
+        });
+        manifests.collect()
     }
 
     /// The image's build steps, newest first.

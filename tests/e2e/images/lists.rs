@@ -218,8 +218,7 @@ fn lists_and_details_are_dockers() {
     both(&agent, &["history", "nosuch"]).fails_with(1);
 }
 
-/// The tree of docker's command line, for which it asks for each image's platforms: here an image
-/// has the one that was pulled, as with dockerd's own drivers, and a row.
+/// The tree of docker's command line, for which it asks for each image's manifests.
 #[test]
 fn the_tree_has_a_row_for_each_image() {
     if !docker_is_recent("docker images --tree") {
@@ -230,13 +229,38 @@ fn the_tree_has_a_row_for_each_image() {
     let image = push_busybox(&host, &server);
     let agent = Agent::start(&host);
     agent.docker(&["pull", "-q", &image]).finish().ok();
+    // The last one of an image: that of its platform.
     let row = || {
         let tree = agent.docker(&["images", "--tree"]).finish().ok();
         let lines = tree.lines();
-        let row = lines.iter().find(|line| line.starts_with(&image));
-        row.unwrap_or_else(|| panic!("no row of {image}: {lines:?}"))
-            .clone()
+        let at = lines.iter().position(|line| line.starts_with(&image));
+        let at = at.unwrap_or_else(|| panic!("no row of {image}: {lines:?}"));
+        (lines[at].clone(), lines[at + 1].clone())
     };
     let id = id_of(&agent, &image);
-    assert!(row().contains(&short(&id)[..12]), "{}", row());
+    let (of_image, of_platform) = row();
+    assert!(of_image.contains(short(&id)), "{of_image}");
+    assert!(!of_image.contains(" 0B"), "{of_image}");
+    assert!(!of_image.trim_end().ends_with('U'), "{of_image}");
+    let manifest = busybox().manifest_digest.clone();
+    assert!(of_platform.contains("linux/"), "{of_platform}");
+    assert!(of_platform.contains(short(&manifest)), "{of_platform}");
+
+    agent.docker(&["create", &image]).finish().ok();
+    assert!(row().0.trim_end().ends_with('U'), "{:?}", row());
+    let query = "/v1.50/images/json?manifests=1";
+    let listed = agent.api(query, &[]).json();
+    let summary = &listed[0]["Manifests"][0];
+    let containers = summary["ImageData"]["Containers"].as_array();
+    assert_eq!(containers.map(Vec::len), Some(1), "{summary}");
+    let size = |pointer: &str| summary.pointer(pointer).and_then(Value::as_i64);
+    let (content, unpacked) = (size("/Size/Content"), size("/ImageData/Size/Unpacked"));
+    assert!(content > size("/Descriptor/size"), "{summary}");
+    assert_eq!(
+        size("/Size/Total"),
+        content.zip(unpacked).map(|(a, b)| a + b)
+    );
+    // Clients of before it do not ask, or are not told.
+    let listed = agent.api("/v1.46/images/json?manifests=1", &[]).json();
+    assert!(listed[0].get("Manifests").is_none(), "{listed}");
 }

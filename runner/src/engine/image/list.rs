@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hythe_oci::ImageReference;
 
 use super::view::{familiar, image_view};
-use super::{ImageView, ListImages, image_error};
+use super::{ImageView, ListImages, ManifestView, image_error};
 use crate::engine::{Engine, EngineError};
 use crate::image::Image;
 
@@ -56,11 +56,34 @@ impl Engine {
             view.digests = familiar(image.digests.iter().filter(|name| is_shown(name)));
             let users = uses.iter().filter(|other| other.image == image.id).count();
             view.n_containers = i64::try_from(users).ok();
+            if request.manifests {
+                view.manifests = Some(self.manifest_views(image)?);
+            }
             view.shared_size_bytes = shared
                 .as_ref()
                 .and_then(|sizes| sizes.get(&view.id).copied());
-            view
+            Ok(view)
         });
+        views.collect()
+    }
+
+    /// The manifests of an image, and who uses it.
+    pub(super) fn manifest_views(&self, image: &Image) -> Result<Vec<ManifestView>, EngineError> {
+        let manifests = self.shared.images.manifests(&image.id);
+        let uses = self.image_uses();
+        let uses = uses.into_iter().filter(|other| other.image == image.id);
+        let containers: Vec<String> = uses.map(|other| other.container.to_string()).collect();
+        let bytes = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let views = manifests
+            .map_err(image_error)?
+            .into_iter()
+            .map(|manifest| ManifestView {
+                digest: manifest.digest.to_string(),
+                media_type: manifest.media_type,
+                size_bytes: bytes(manifest.size_bytes),
+                content_bytes: bytes(manifest.content_bytes),
+                containers: containers.clone(),
+            });
         Ok(views.collect())
     }
 }

@@ -15,9 +15,9 @@ mod view;
 pub use distribution::RemoteImage;
 pub use search::SearchImages;
 pub use view::{
-    CommitContainer, HistoryView, ImageRemoval, ImageView, ImportImage, ListImages, Progress,
-    ProgressStream, PrunedImages, PullImage, PushImage, Pushed, RegistryAuth, RemoveImage,
-    TransferResult,
+    CommitContainer, HistoryView, ImageRemoval, ImageView, ImportImage, ListImages, ManifestView,
+    Progress, ProgressStream, PrunedImages, PullImage, PushImage, Pushed, RegistryAuth,
+    RemoveImage, TransferResult,
 };
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -129,8 +129,18 @@ impl Engine {
         uses.collect()
     }
 
-    pub async fn inspect_image(&self, image: &str) -> Result<ImageView, EngineError> {
-        Ok(image_view(&self.resolve_image(image)?))
+    /// `manifests` says whether they are asked for as well.
+    pub async fn inspect_image(
+        &self,
+        image: &str,
+        manifests: bool,
+    ) -> Result<ImageView, EngineError> {
+        let image = self.resolve_image(image)?;
+        let mut view = image_view(&image);
+        if manifests {
+            view.manifests = Some(self.manifest_views(&image)?);
+        }
+        Ok(view)
     }
 
     /// Newest step first.

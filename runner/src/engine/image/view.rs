@@ -97,6 +97,8 @@ pub type ProgressStream = BoxStream<'static, Result<Progress, EngineError>>;
 pub struct ListImages {
     pub all: bool,
     pub shared_size: bool,
+    /// Whether the manifests are asked for as well.
+    pub manifests: bool,
     pub filters: Filters,
 }
 
@@ -126,6 +128,21 @@ pub struct ImageView {
     pub config: ContainerConfig,
     pub diff_ids: Vec<String>,
     pub last_tagged_at: Option<Timestamp>,
+    /// Only when asked for.
+    pub manifests: Option<Vec<ManifestView>>,
+}
+
+/// A manifest that an image was pulled by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestView {
+    pub digest: String,
+    pub media_type: String,
+    /// Bytes of the manifest itself.
+    pub size_bytes: i64,
+    /// Packed bytes of all that is here of it.
+    pub content_bytes: i64,
+    /// Ids of the containers that use the image.
+    pub containers: Vec<String>,
 }
 
 /// One line of an image's history, newest first.
@@ -225,5 +242,6 @@ pub(super) fn image_view(image: &Image) -> ImageView {
         config: config.config.clone(),
         diff_ids: image.diff_ids.iter().map(ToString::to_string).collect(),
         last_tagged_at: image.tagged_at,
+        manifests: None,
     }
 }

@@ -30,7 +30,38 @@ pub(crate) fn image_summary_to_wire(view: &ImageView, version: ApiVersion) -> wi
         shared_size: view.shared_size_bytes.unwrap_or(-1),
         size: view.size_bytes,
         virtual_size: (version < WITHOUT_VIRTUAL_SIZE).then_some(view.size_bytes),
+        manifests: manifests_to_wire(view),
     }
+}
+
+fn manifests_to_wire(view: &ImageView) -> Option<Vec<wire::ManifestSummary>> {
+    let manifests = view.manifests.as_ref()?.iter();
+    let summaries = manifests.map(|manifest| wire::ManifestSummary {
+        id: manifest.digest.clone(),
+        descriptor: wire::ManifestDescriptor {
+            media_type: manifest.media_type.clone(),
+            digest: manifest.digest.clone(),
+            size: manifest.size_bytes,
+        },
+        available: true,
+        size: wire::ManifestSize {
+            content: manifest.content_bytes,
+            total: manifest.content_bytes.saturating_add(view.size_bytes),
+        },
+        kind: "image",
+        image_data: wire::ManifestImage {
+            platform: wire::ManifestPlatform {
+                architecture: view.architecture.clone(),
+                os: view.os.clone(),
+                variant: view.variant.clone(),
+            },
+            containers: manifest.containers.clone(),
+            size: wire::UnpackedSize {
+                unpacked: view.size_bytes,
+            },
+        },
+    });
+    Some(summaries.collect())
 }
 
 pub(crate) fn image_inspect_to_wire(view: &ImageView, version: ApiVersion) -> wire::ImageInspect {
@@ -60,6 +91,7 @@ pub(crate) fn image_inspect_to_wire(view: &ImageView, version: ApiVersion) -> wi
         metadata: wire::ImageMetadata {
             last_tag_time: wire::time(view.last_tagged_at),
         },
+        manifests: manifests_to_wire(view),
     }
 }
 

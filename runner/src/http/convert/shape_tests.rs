@@ -250,6 +250,7 @@ fn stats_have_dockers_shape() {
 #[test]
 fn images_have_dockers_shape() {
     let view = ImageView {
+        manifests: None,
         id: "sha256:ab".to_owned(),
         tags: vec!["bb:1".to_owned()],
         digests: Vec::new(),

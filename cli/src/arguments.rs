@@ -40,6 +40,13 @@ pub(crate) enum Command {
     Client(ClientCommand),
 }
 
+impl Command {
+    /// Whether it is one of the modes that run until they are ended.
+    pub(crate) fn is_served(&self) -> bool {
+        matches!(self, Self::Up(_) | Self::Server(_) | Self::Agent(_))
+    }
+}
+
 /// Reads the process's arguments.
 pub(crate) fn parse() -> Result<Arguments, Failure> {
     parse_from(std::env::args_os().collect())

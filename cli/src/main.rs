@@ -45,6 +45,9 @@ fn main() -> ExitCode {
 
 /// One match on the mode; each arm builds the runtime it needs.
 fn run(arguments: arguments::Arguments) -> failure::Outcome {
+    if arguments.command.is_served() {
+        serve::prepare();
+    }
     match arguments.command {
         arguments::Command::Server(server) => serve::server::run(server),
         arguments::Command::Agent(agent) => serve::agent::run(*agent),

@@ -22,6 +22,11 @@ use crate::failure::Outcome;
 const IDLE_THREAD: Duration = Duration::from_secs(15);
 const KEPT_BUSY: Duration = Duration::from_secs(8);
 
+/// To be called first, while there is one thread.
+pub(crate) fn prepare() {
+    hythe_runner::sys::footprint::share_arenas();
+}
+
 /// Runs `work` to its end on a runtime with a thread per CPU.
 fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -15,6 +15,14 @@ pub fn processor_time() -> io::Result<Duration> {
     Ok(clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)?.into())
 }
 
+/// Has the threads of this process share as many arenas of the allocator as there are processors,
+/// mallopt(3). Each arena keeps what was freed in it, and by itself every thread that once waited
+/// for a disk would have one. To be called before there are threads.
+pub fn share_arenas() {
+    let n_processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    process::limit_arenas(n_processors.clamp(2, 256));
+}
+
 /// Gives back what is not needed right now: memory that was freed, and code that was needed once.
 /// What of the code is needed again is mapped again, from the page cache.
 pub fn shrink() {

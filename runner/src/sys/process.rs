@@ -273,6 +273,18 @@ pub fn set_disposition(signal: i32, disposition: Disposition) -> io::Result<()> 
     Ok(())
 }
 
+/// Has the allocator make no more arenas than this.
+pub fn limit_arenas(n: usize) {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: mallopt(3) only changes a setting of the allocator, and no other thread runs.
+    unsafe {
+        // It refuses what it does not know, and goes on as before.
+        libc::mallopt(libc::M_ARENA_MAX, i32::try_from(n).unwrap_or(i32::MAX));
+    }
+    #[cfg(not(target_env = "gnu"))]
+    let _it_has_none = n;
+}
+
 /// Gives memory that was freed back to the kernel.
 pub fn trim_memory() {
     #[cfg(target_env = "gnu")]

@@ -6,7 +6,9 @@ use super::*;
 const PORT: &str = "18181";
 
 fn gateway(agent: &Agent<'_>, container: &str) -> String {
-    exec(agent, container, "ip route show default").ok().text()
+    exec(agent, container, "ip route | grep ^default || true")
+        .ok()
+        .text()
 }
 
 /// Whether the container answers on its published port, through whichever network.

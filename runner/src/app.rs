@@ -79,6 +79,7 @@ fn settings(config: AgentConfig, neighbour: Option<Neighbour>) -> EngineSettings
             default_registry: config.registry.default_registry,
             mirrors: config.registry.mirrors,
             insecure: config.registry.insecure,
+            auth_file: config.registry.auth_file,
             max_concurrent_downloads: config.registry.max_concurrent_downloads,
             max_concurrent_uploads: config.registry.max_concurrent_uploads,
             max_layer_bytes: config.registry.max_layer_bytes,

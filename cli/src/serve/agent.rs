@@ -68,6 +68,9 @@ pub(super) struct EngineArguments {
     /// Registry that may be spoken to without TLS
     #[arg(long, value_name = "HOST|CIDR")]
     insecure_registry: Vec<String>,
+    /// File of the agent's own logins, for callers that bring none
+    #[arg(long, value_name = "FILE")]
+    registry_auth_file: Option<PathBuf>,
     /// Layers fetched at once
     #[arg(long, value_name = "N")]
     max_concurrent_downloads: Option<usize>,
@@ -151,6 +154,7 @@ impl EngineArguments {
             default_registry: self.default_registry,
             registry_mirrors: given(self.registry_mirror),
             insecure_registries: given(self.insecure_registry),
+            registry_auth_file: self.registry_auth_file,
             max_concurrent_downloads: self.max_concurrent_downloads,
             max_concurrent_uploads: self.max_concurrent_uploads,
             max_layer_size: self.max_layer_size,

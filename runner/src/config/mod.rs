@@ -62,6 +62,8 @@ pub struct RegistryConfig {
     pub mirrors: Vec<String>,
     /// Hosts and CIDRs that may be spoken to without TLS.
     pub insecure: Vec<String>,
+    /// The agent's own logins, for callers that bring none.
+    pub auth_file: Option<PathBuf>,
     pub max_concurrent_downloads: usize,
     pub max_concurrent_uploads: usize,
     /// What one layer may unpack to.

@@ -132,6 +132,10 @@ fn registry(said: &Said) -> Result<RegistryConfig, ConfigError> {
             .unwrap_or_else(|| "docker.io".to_owned()),
         mirrors: said.registry_mirrors.clone().unwrap_or_default(),
         insecure: said.insecure_registries.clone().unwrap_or_default(),
+        auth_file: match said.registry_auth_file.as_deref() {
+            Some(path) => Some(absolute("registry-auth-file", path)?),
+            None => None,
+        },
         max_concurrent_downloads: at_least_one(
             "max-concurrent-downloads",
             said.max_concurrent_downloads,

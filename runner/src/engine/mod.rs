@@ -111,6 +111,8 @@ pub struct RegistrySettings {
     /// `URL` for docker.io, `HOST=URL` for another registry; tried in order.
     pub mirrors: Vec<String>,
     pub insecure: Vec<String>,
+    /// The agent's own logins, as docker's `config.json` has them.
+    pub auth_file: Option<PathBuf>,
     pub max_concurrent_downloads: usize,
     pub max_concurrent_uploads: usize,
     /// What one layer may unpack to.

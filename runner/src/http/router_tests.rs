@@ -230,6 +230,7 @@ async fn open_engine(directory: &std::path::Path) -> Engine {
             insecure: Vec::new(),
             max_concurrent_downloads: 1,
             max_concurrent_uploads: 1,
+            auth_file: None,
             max_layer_bytes: 1 << 20,
         },
         dns: Vec::new(),

@@ -1,6 +1,6 @@
 //! Docker's command line and ours, through the agent.
 
-use hythe_tests::{Agent, CommandExt as _, Host};
+use hythe_tests::{Agent, AgentOptions, CommandExt as _, Host};
 
 use super::{PASSWORD, Registry};
 
@@ -76,4 +76,57 @@ fn docker_logs_in_pushes_and_pulls_through_the_agent() {
         .finish_with_input(PASSWORD.as_bytes())
         .ok();
     agent.docker(&["pull", "--quiet", &mine]).finish().ok();
+}
+
+/// A node pulls what nobody at it has a password for.
+#[test]
+fn the_agent_has_logins_of_its_own() {
+    let host = Host::new();
+    let registry = Registry::start(&host);
+    let address = registry.address();
+    registry.push_as("root", PASSWORD, "team/base:1").ok();
+    registry.push_as("root", PASSWORD, "secret/base:1").ok();
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("registry-auth.json");
+    let agent = Agent::start_with(
+        &host,
+        AgentOptions {
+            arguments: vec![format!("--registry-auth-file={}", file.display())],
+            ..AgentOptions::default()
+        },
+    );
+    let base = format!("{address}/team/base:1");
+    let pull = |image: &str| agent.docker(&["pull", "--quiet", image]).finish();
+    pull(&base).fails_saying("registry-auth.json");
+
+    // The file as docker itself writes it; it is read when it is needed.
+    let write = |user: &str, password: &str| {
+        let auths = serde_json::json!({ &address: {"username": user, "password": password} });
+        let content = serde_json::json!({ "auths": auths });
+        std::fs::write(&file, content.to_string()).expect("a file");
+    };
+    write("alice", "wrong");
+    pull(&base).fails_with(1);
+    write("alice", PASSWORD);
+    pull(&base).ok();
+    agent
+        .hythe(&["run", "--rm", "--pull=always", &base, "true"])
+        .finish()
+        .ok();
+    pull(&format!("{address}/secret/base:1")).fails_saying("alice may not pull secret/base");
+    let distribution = format!("/v1.50/distribution/{base}/json");
+    assert_eq!(agent.api(&distribution, &[]).status, 200);
+
+    // What a caller brings comes first.
+    let login = ["login", "--username", "root", "--password-stdin", &address];
+    agent
+        .docker(&login)
+        .finish_with_input(PASSWORD.as_bytes())
+        .ok();
+    pull(&format!("{address}/secret/base:1")).ok();
+    std::fs::write(&file, "{\"auths\": 1}").expect("a file");
+    pull(&base).ok();
+    agent.docker(&["logout", &address]).finish().ok();
+    let refused = pull(&base);
+    refused.fails_saying("is not what docker login writes");
 }

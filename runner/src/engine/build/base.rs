@@ -105,8 +105,9 @@ impl Builder {
             return Ok(image);
         }
         let reference = images.parse_reference(wanted).map_err(image_error)?;
+        let sent = self.credentials_for(&reference);
         let pull = PullRequest {
-            credentials: self.credentials_for(&reference).into(),
+            credentials: self.engine.credentials_at(&reference.host, sent).await?,
             reference,
             platform: platform.cloned(),
         };

@@ -27,7 +27,8 @@ impl Engine {
         let reference = self.shared.images.parse_reference(image);
         let reference = reference.map_err(image_error)?;
         let client = &self.shared.registry_client;
-        let repository = client.repository(&reference, credentials.into());
+        let credentials = self.credentials_at(&reference.host, credentials).await?;
+        let repository = client.repository(&reference, credentials);
         let fetched = repository
             .get_manifest(&reference.reference())
             .await

@@ -1,12 +1,14 @@
 //! Images, as callers see them; the image floor does the work.
 //!
 //! `view` has the requests and answers; `list` finds; `transfer` pulls, pushes and logs in;
+//! `logins` are the agent's own;
 //! `archives` turns containers and tars into images, and images into tars; `platform` checks what
 //! was asked for against what is there.
 
 mod archives;
 mod distribution;
 mod list;
+mod logins;
 mod platform;
 mod search;
 pub(in crate::engine) mod transfer;

@@ -43,7 +43,7 @@ impl Engine {
             )));
         }
         let (host, words) = self.where_to_search(&request.term)?;
-        let credentials = request.credentials.into();
+        let credentials = self.credentials_at(&host, request.credentials).await?;
         let client = &self.shared.registry_client;
         let found = client.search(&host, (&words, limit), &credentials).await;
         let mut found = found.map_err(|error| registry_error(&error))?;

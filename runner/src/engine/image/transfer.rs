@@ -46,10 +46,11 @@ impl Engine {
             .parse_reference(&name)
             .map_err(image_error)?;
         let platform = platform::parse_given(request.platform.as_deref())?;
+        let host = &reference.host;
         let pull = PullRequest {
+            credentials: self.credentials_at(host, request.credentials).await?,
             reference,
             platform,
-            credentials: request.credentials.into(),
         };
         let engine = self.clone();
         let (lines, receiver) = mpsc::channel(64);
@@ -132,6 +133,8 @@ impl Engine {
             .images
             .parse_reference(&name)
             .map_err(image_error)?;
+        let host = &reference.host;
+        let credentials = self.credentials_at(host, request.credentials).await?;
         let references = if request.all_tags {
             self.tags_of_repository(&reference)?
         } else {
@@ -140,7 +143,6 @@ impl Engine {
         for reference in &references {
             self.check_platforms(&reference.familiar(), request.platform.as_deref())?;
         }
-        let credentials: Credentials = request.credentials.into();
         let engine = self.clone();
         let (lines, receiver) = mpsc::channel(64);
         let task = tokio::spawn(async move {

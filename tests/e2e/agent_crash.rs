@@ -1,6 +1,10 @@
 //! The agent dies by `kill -9`; its containers do not notice.
 
+use std::path::PathBuf;
+
 use hythe_tests::{Agent, CommandExt as _, Host, SHORT, Server, eventually};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::push_busybox;
 
@@ -64,10 +68,10 @@ fn what_ends_while_the_agent_is_away_is_known_when_it_returns() {
     let pid = agent.init_pid("short");
 
     agent.kill_dash_nine();
-    let init = nix::unistd::Pid::from_raw(pid);
-    nix::sys::signal::kill(init, nix::sys::signal::Signal::SIGKILL).expect("init lives");
+    let init = Pid::from_raw(pid);
+    kill(init, Signal::SIGKILL).expect("init lives");
     eventually("init is gone", SHORT, || {
-        nix::sys::signal::kill(init, None).is_err().then_some(())
+        kill(init, None).is_err().then_some(())
     });
     agent.restart();
 
@@ -94,12 +98,12 @@ fn what_removes_itself_is_gone_when_the_agent_returns() {
     let run = ["run", "-d", "--rm", "--name", "job", &image];
     let mut start = agent.docker(&[&run[..], &["sleep", "1000"]].concat());
     let id = start.finish().ok().text();
-    let init = nix::unistd::Pid::from_raw(agent.init_pid("job"));
+    let init = Pid::from_raw(agent.init_pid("job"));
 
     agent.kill_dash_nine();
-    nix::sys::signal::kill(init, nix::sys::signal::Signal::SIGKILL).expect("init lives");
+    kill(init, Signal::SIGKILL).expect("init lives");
     eventually("init is gone", SHORT, || {
-        nix::sys::signal::kill(init, None).is_err().then_some(())
+        kill(init, None).is_err().then_some(())
     });
     agent.restart();
 
@@ -107,21 +111,75 @@ fn what_removes_itself_is_gone_when_the_agent_returns() {
         let all = agent.docker(&["ps", "-aq"]).finish().ok();
         all.text().is_empty().then_some(())
     });
+    assert_eq!(left_of(&agent, &id), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_reboot_ends_what_removes_itself_and_starts_what_is_always_to_run() {
+    let host = Host::new();
+    let server = Server::start(&host);
+    let image = push_busybox(&host, &server);
+    let mut agent = Agent::start(&host);
+    let run = |name: &str, options: &[&str]| {
+        let run = ["run", "-d", "--name", name];
+        let words = [&run, options, &[&image, "sleep", "1000"]].concat();
+        agent.docker(&words).finish().ok().text()
+    };
+    run("plain", &[]);
+    let job = run("job", &["--rm"]);
+    run("service", &["--restart=always"]);
+    let inits = ["plain", "job", "service"].map(|name| Pid::from_raw(agent.init_pid(name)));
+
+    agent.kill_dash_nine();
+    for init in inits {
+        kill(init, Signal::SIGKILL).expect("init lives");
+    }
+    eventually("nothing of the last boot runs", SHORT, || {
+        let are_gone = inits.iter().all(|init| kill(*init, None).is_err());
+        are_gone.then_some(())
+    });
+    std::fs::write(agent.data().join("run/boot-id"), "another boot").expect("a file");
+    agent.restart();
+
+    let said = |format: &str, name: &str| {
+        let inspect = ["inspect", "-f", format, name];
+        agent.docker(&inspect).finish().ok().text()
+    };
+    assert_eq!(
+        said("{{.State.Status}} {{.State.ExitCode}}", "plain"),
+        "exited 255"
+    );
+    eventually("the service is back", SHORT, || {
+        (said("{{.State.Status}}", "service") == "running").then_some(())
+    });
+    let all = agent
+        .docker(&["ps", "-a", "--format", "{{.Names}}"])
+        .finish();
+    let mut names = all.ok().lines();
+    names.sort();
+    assert_eq!(names, ["plain", "service"]);
+    assert_eq!(left_of(&agent, &job), Vec::<PathBuf>::new());
+}
+
+/// What there still is of a container, by its id.
+fn left_of(agent: &Agent<'_>, id: &str) -> Vec<PathBuf> {
     let mut left = Vec::new();
     let mut todo = vec![agent.data()];
     while let Some(directory) = todo.pop() {
+        // Other containers' directories may be on their way out.
         for entry in std::fs::read_dir(&directory)
-            .expect("a directory")
+            .into_iter()
+            .flatten()
             .flatten()
         {
-            if entry.file_name().to_string_lossy().contains(&id) {
+            if entry.file_name().to_string_lossy().contains(id) {
                 left.push(entry.path());
             } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 todo.push(entry.path());
             }
         }
     }
-    assert_eq!(left, Vec::<std::path::PathBuf>::new());
+    left
 }
 
 /// Lines in the log file itself: there is no agent to ask.

@@ -15,9 +15,10 @@
 //! └── images/                        the image floor's, with the snapshots
 //! EXEC-ROOT/
 //! ├── boot-id                        which boot the rest belongs to
-//! ├── containers/<id>.json           what is known about containers that remove themselves
+//! ├── boot-records/
+//! │   ├── containers/<id>.json       what is known about containers that remove themselves
+//! │   └── snapshots/<id>.json        what they stand on: the image floor's
 //! ├── execs/<id>.json                what is known about each exec
-//! ├── snapshots/<id>.json            what those containers stand on: the image floor's
 //! └── shims/<id>/                    bundle of a started container: the launch floor's
 //! ```
 
@@ -107,11 +108,11 @@ impl Paths {
     }
 
     pub(crate) fn passing_containers(&self) -> PathBuf {
-        self.exec_root.join("containers")
+        self.exec_root.join("boot-records/containers")
     }
 
     pub(crate) fn passing_snapshots(&self) -> PathBuf {
-        self.exec_root.join("snapshots")
+        self.exec_root.join("boot-records/snapshots")
     }
 
     pub(crate) fn shims(&self) -> PathBuf {

@@ -97,8 +97,12 @@ impl Engine {
         let run = Run::of(container);
         drop(verb);
         let sent = self.send(container, &shim, number).await;
-        // One that ended by itself in this very moment is settled before that is told.
-        if number == SIGKILL || matches!(sent, Err(EngineError::Conflict(_))) {
+        let is_over = match &sent {
+            Ok(()) => number == SIGKILL,
+            // It ended by itself in this very moment, and is settled before that is told.
+            Err(error) => matches!(error, EngineError::Conflict(_)),
+        };
+        if is_over {
             run.end(Some(KILL_PATIENCE)).await?;
         }
         sent

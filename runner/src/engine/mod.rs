@@ -71,8 +71,8 @@ use crate::image::{ImageStore, Neighbour};
 use crate::launch::Launcher;
 use crate::network::{NetworkSpec, Networks};
 use crate::spec::{LogConfig, Ulimit};
-use crate::store::Records;
-use container::{RecordStores, Table};
+use crate::store::{Records, SplitRecords};
+use container::{Record, Table};
 use error::chain;
 use events::EventHub;
 use exec::Execs;
@@ -133,7 +133,7 @@ struct Shared {
     id: String,
     paths: Paths,
     containers: Table,
-    records: RecordStores,
+    records: SplitRecords<Record>,
     execs: Execs,
     volumes: Volumes,
     networks: Networks,

@@ -15,7 +15,7 @@ use super::config::ImageConfig;
 use super::content::ContentStore;
 use super::layout::Layout;
 use super::settle::boot_id;
-use crate::store::Records;
+use crate::store::{Records, Survives};
 
 /// The record's key.
 const CATALOG: &str = "catalog";
@@ -115,7 +115,7 @@ pub(super) struct CatalogStore {
 impl CatalogStore {
     /// Reads the catalog; images whose blobs are not all here are dropped with a warning.
     pub(super) async fn open(layout: &Layout, content: ContentStore) -> Result<Self, ImageError> {
-        let (records, found) = Records::<Catalog>::open(&layout.catalog())?;
+        let (records, found) = Records::<Catalog>::open(&layout.catalog(), Survives::PowerLoss)?;
         let catalog = found.into_iter().find(|(key, _)| key == CATALOG);
         let catalog = catalog.map(|(_, catalog)| catalog).unwrap_or_default();
         let store = Self {

@@ -12,7 +12,7 @@ use super::layers::{make_root, remove_tree};
 use super::layout::{Layout, disk};
 use super::{ImageError, ImageStore, Inner};
 use crate::spec::ContainerId;
-use crate::store::{Records, Survives};
+use crate::store::{SplitRecords, Survives};
 
 /// The directories that a container's overlay is mounted from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,23 +32,22 @@ pub(super) struct SnapshotRecord {
     diff_ids: Vec<DiffId>,
 }
 
+/// A snapshot with what its record survives.
+type Known = (SnapshotRecord, Survives);
+
 #[derive(Debug)]
 pub(super) struct Snapshots {
-    lasting: Records<SnapshotRecord>,
-    /// Of containers that end with the machine.
-    passing: Records<SnapshotRecord>,
-    known: Mutex<BTreeMap<ContainerId, SnapshotRecord>>,
+    records: SplitRecords<SnapshotRecord>,
+    known: Mutex<BTreeMap<ContainerId, Known>>,
 }
 
 impl Snapshots {
     /// Reads the records; directories without one are the wreck of a creation and go.
     pub(super) fn open(layout: &Layout, passing: &Path) -> Result<Self, ImageError> {
-        let (lasting, kept) = Records::open(&layout.snapshot_records())?;
-        let (passing, left) = Records::open(passing)?;
-        let known: BTreeMap<ContainerId, SnapshotRecord> = kept
+        let (records, found) = SplitRecords::open(&layout.snapshot_records(), passing)?;
+        let known: BTreeMap<ContainerId, Known> = found
             .into_iter()
-            .chain(left)
-            .filter_map(|(key, record)| Some((key.parse().ok()?, record)))
+            .filter_map(|(key, record, survives)| Some((key.parse().ok()?, (record, survives))))
             .collect();
         for path in entries(&layout.snapshots())? {
             let name = path.file_name().and_then(|name| name.to_str());
@@ -58,13 +57,12 @@ impl Snapshots {
             }
         }
         Ok(Self {
-            lasting,
-            passing,
+            records,
             known: Mutex::new(known),
         })
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<ContainerId, SnapshotRecord>> {
+    fn known(&self) -> MutexGuard<'_, BTreeMap<ContainerId, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -73,7 +71,7 @@ impl Snapshots {
         let known = self.known();
         known
             .values()
-            .flat_map(|record| record.diff_ids.iter().cloned())
+            .flat_map(|(record, _)| record.diff_ids.iter().cloned())
             .collect()
     }
 }
@@ -141,12 +139,10 @@ impl ImageStore {
         })
         .await?;
         let snapshots = &self.0.snapshots;
-        snapshots.known().insert(container.clone(), record.clone());
-        let records = match survives {
-            Survives::PowerLoss => &snapshots.lasting,
-            Survives::Restart => &snapshots.passing,
-        };
-        let kept = records.put_so_that(container.as_str(), &record, survives);
+        let known = (record.clone(), survives);
+        snapshots.known().insert(container.clone(), known);
+        let records = snapshots.records.that(survives);
+        let kept = records.put(container.as_str(), &record);
         if let Err(error) = kept.await {
             self.remove_snapshot(container).await?;
             return Err(error.into());
@@ -157,7 +153,7 @@ impl ImageStore {
     /// The directories of an existing container.
     pub fn snapshot(&self, container: &ContainerId) -> Result<Snapshot, ImageError> {
         match self.0.snapshots.known().get(container) {
-            Some(record) => Ok(self.0.snapshot_of(container, record)),
+            Some((record, _)) => Ok(self.0.snapshot_of(container, record)),
             None => Err(ImageError::NoSnapshot(container.clone())),
         }
     }
@@ -182,17 +178,15 @@ impl ImageStore {
         })
         .await?;
         let snapshots = &self.0.snapshots;
+        let Some((record, survives)) = snapshots.known().get(container).cloned() else {
+            return Ok(());
+        };
         // One that a power loss brings back belongs to no container, and goes at the next start.
-        for records in [&snapshots.passing, &snapshots.lasting] {
-            records
-                .remove_so_that(container.as_str(), Survives::Restart)
-                .await?;
-        }
-        let removed = snapshots.known().remove(container);
+        let records = snapshots.records.that(survives);
+        records.remove_unsynced(container.as_str()).await?;
+        snapshots.known().remove(container);
         // Only a container that outlived its image leaves layers behind.
-        if removed
-            .is_some_and(|record| !self.0.catalog.current().images.contains_key(&record.image))
-        {
+        if !self.0.catalog.current().images.contains_key(&record.image) {
             self.blocking(Inner::collect).await?;
         }
         Ok(())

@@ -174,7 +174,7 @@ impl Verb {
         let id = self.container.id.as_str();
         self.container
             .records
-            .put_so_that(id, &record, record.survives())
+            .put(id, &record)
             .await
             .map_err(|error| EngineError::internal("keeping the container's record", &error))?;
         *held(&self.container.record) = record;
@@ -233,12 +233,8 @@ impl Verb {
     pub(crate) async fn update_regardless(&mut self, change: impl FnOnce(&mut Record)) {
         let mut record = self.container.record();
         change(&mut record);
-        if let Err(error) = self
-            .container
-            .records
-            .put_so_that(self.container.id.as_str(), &record, record.survives())
-            .await
-        {
+        let id = self.container.id.as_str();
+        if let Err(error) = self.container.records.put(id, &record).await {
             tracing::error!(
                 container.id = %self.container.id,
                 error = crate::engine::error::chain(&error),
@@ -250,10 +246,9 @@ impl Verb {
 
     /// Removes the record from disk; the last act of a removal.
     pub(crate) async fn forget(&mut self) -> Result<(), EngineError> {
-        let survives = self.read(Record::survives);
         self.container
             .records
-            .remove_so_that(self.container.id.as_str(), survives)
+            .remove(self.container.id.as_str())
             .await
             .map_err(|error| EngineError::internal("removing the container's record", &error))
     }

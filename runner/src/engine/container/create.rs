@@ -110,9 +110,9 @@ impl Engine {
 
     async fn keep_new(&self, record: Record) -> Result<(), EngineError> {
         let shared = &self.shared;
-        let records = shared.records.of(&record).clone();
+        let records = shared.records.that(record.survives()).clone();
         records
-            .put_so_that(record.id.as_str(), &record, record.survives())
+            .put(record.id.as_str(), &record)
             .await
             .map_err(|error| EngineError::internal("keeping the container's record", &error))?;
         let container = Container::new(record, records);

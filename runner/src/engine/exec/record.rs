@@ -26,9 +26,6 @@ use crate::store::{Records, StoreError, Survives};
 /// What an exec is said to have ended with whose end nobody saw: it was killed.
 pub(super) const LOST_CODE: i32 = 137;
 
-/// An exec ends with the machine, and what is kept of those of another boot is thrown away.
-const SURVIVES: Survives = Survives::Restart;
-
 /// An exec on disk.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ExecRecord {
@@ -41,7 +38,8 @@ pub(super) struct ExecRecord {
 impl Execs {
     /// Reads what an earlier agent kept; where each is now, [`Engine::restore_execs`] finds out.
     pub(crate) fn open(directory: &Path) -> Result<Self, StoreError> {
-        let (records, found) = Records::open(directory)?;
+        // They end with the machine: what is kept of another boot is thrown away.
+        let (records, found) = Records::open(directory, Survives::Restart)?;
         let restored = |record: ExecRecord| {
             let exec = Exec {
                 id: record.id.clone(),
@@ -71,11 +69,7 @@ impl Execs {
             config: exec.config.clone(),
             stage: exec.stage(),
         };
-        if let Err(error) = self
-            .records
-            .put_so_that(exec.id.as_str(), &record, SURVIVES)
-            .await
-        {
+        if let Err(error) = self.records.put(exec.id.as_str(), &record).await {
             tracing::warn!(exec = %exec.id, error = chain(&error), "the exec is not written down");
         }
         // Its container was removed meanwhile.
@@ -85,7 +79,7 @@ impl Execs {
     }
 
     pub(super) async fn forget(&self, id: &ExecId) {
-        if let Err(error) = self.records.remove_so_that(id.as_str(), SURVIVES).await {
+        if let Err(error) = self.records.remove(id.as_str()).await {
             tracing::warn!(exec = %id, error = chain(&error), "the record of an exec stays");
         }
     }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use hythe_oci::client::{Client, ClientConfig, ClientError};
 
-use super::container::{Container, RecordStores, ResolvedMount, Table};
+use super::container::{Container, Record, ResolvedMount, Table};
 use super::error::chain;
 use super::events::EventHub;
 use super::exec::Execs;
@@ -34,7 +34,7 @@ use crate::launch;
 use crate::launch::{Cgroup, Found, LaunchError, Launcher};
 use crate::network::{Netns, NetworkError, NetworkSpec, Networks, RestoredEndpoint};
 use crate::spec::ContainerState;
-use crate::store::{Records, StoreError};
+use crate::store::{Records, SplitRecords, StoreError, Survives};
 use crate::sys::{durable, tree};
 
 /// Shims asked at the same time.
@@ -103,17 +103,18 @@ impl Engine {
         let client = registry_client(&settings.registry)?;
         let images = ImageStore::open(image_options(&settings, &paths), client.clone()).await?;
         let launcher = Launcher::new(&paths.shims())?;
-        let (records, found) = RecordStores::open(&paths)?;
+        let (lasting, passing) = (paths.records("containers"), paths.passing_containers());
+        let (records, found) = SplitRecords::<Record>::open(&lasting, &passing)?;
         let containers = Table::default();
         let mut restored = Vec::new();
-        for (record, its_records) in found {
+        for (_, record, survives) in found {
             // The name of one that is being removed may be another's by now.
             if record.state != ContainerState::Removing
                 && let Err(error) = containers.reserve_name(&record.name, &record.id)
             {
                 tracing::error!(container.id = %record.id, %error, "two containers of one name");
             }
-            let container = Container::new(record, its_records);
+            let container = Container::new(record, records.that(survives).clone());
             containers.insert(Arc::clone(&container));
             restored.push(container);
         }
@@ -280,7 +281,8 @@ async fn open_networks(
     paths: &Paths,
     restored: &[Restored],
 ) -> Result<(Records<NetworkSpec>, Networks), OpenError> {
-    let (records, known) = Records::<NetworkSpec>::open(&paths.records("networks"))?;
+    let (records, known) =
+        Records::<NetworkSpec>::open(&paths.records("networks"), Survives::PowerLoss)?;
     let known: Vec<NetworkSpec> = known.into_iter().map(|(_, network)| network).collect();
     let mut endpoints = Vec::new();
     for Restored { container, found } in restored {

@@ -14,7 +14,7 @@ use super::{CreateVolume, VolumeView};
 use crate::engine::error::EngineError;
 use crate::engine::paths::Paths;
 use crate::spec::ContainerId;
-use crate::store::{Records, StoreError};
+use crate::store::{Records, StoreError, Survives};
 use crate::sys::tree;
 
 /// The label docker gives volumes that nobody named.
@@ -80,7 +80,8 @@ struct Inner {
 impl Volumes {
     /// Reads the records, finishes removals that a crash interrupted.
     pub(crate) async fn open(paths: &Paths) -> Result<Self, StoreError> {
-        let (records, found) = Records::<VolumeRecord>::open(&paths.records("volumes"))?;
+        let (records, found) =
+            Records::<VolumeRecord>::open(&paths.records("volumes"), Survives::PowerLoss)?;
         let mut by_name = BTreeMap::new();
         for (name, record) in found {
             if record.removing {

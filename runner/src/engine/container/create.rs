@@ -6,7 +6,7 @@ use hythe_oci::Platform;
 use jiff::Timestamp;
 
 use super::cell::Container;
-use super::endpoints::network_error;
+use super::endpoints::options_of;
 use super::record::{Membership, Record, ResolvedMount, Restarts};
 use super::request::CreateRequest;
 use super::surroundings::hostname;
@@ -14,7 +14,7 @@ use super::view::{CreatedContainer, MountKind};
 use super::{merge, name, validate};
 use crate::engine::{Engine, EngineError};
 use crate::image::Image;
-use crate::network::{DriverName, EndpointOptions, NetworkSpec};
+use crate::network::{DriverName, NetworkSpec};
 use crate::spec::{
     ContainerConfig, ContainerId, ContainerName, ContainerRef, ContainerState, HostConfig,
     LogConfig, MountSource, NetworkAttachment, NetworkMode,
@@ -258,14 +258,14 @@ pub(in crate::engine) fn check_attachment(
         ));
     }
     let has_links = !matches!(network.driver, DriverName::Host | DriverName::Null);
-    let asks_links =
-        !(attachment.link_local_ips.is_empty() && attachment.driver_options.is_empty());
-    if asks_links && !has_links {
+    let asks_nothing = attachment.link_local_ips.is_empty()
+        && attachment.driver_options.is_empty()
+        && attachment.gateway_priority == 0;
+    if !has_links && !asks_nothing {
         return Err(EngineError::InvalidParameter(format!(
             "network {} gives containers no link to set options of",
             network.name
         )));
     }
-    let options = EndpointOptions::parse(&attachment.driver_options);
-    options.map(drop).map_err(network_error)
+    options_of(attachment).map(drop)
 }

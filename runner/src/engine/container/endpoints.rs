@@ -1,11 +1,11 @@
 //! Joining a container that is being started to its networks, and taking it off again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::cell::Verb;
 use super::record::{Membership, Record};
 use crate::engine::{Engine, EngineError, EventKind};
-use crate::network::{Endpoint, EndpointOptions, EndpointRequest, Netns, NetworkError};
+use crate::network::{Endpoint, EndpointOptions, EndpointRequest, LinkSwitch, Netns, NetworkError};
 use crate::spec::{NetworkAttachment, NetworkMode, PortBinding};
 
 impl Engine {
@@ -22,13 +22,20 @@ impl Engine {
         }
         let netns = Netns::of_process(pid).map_err(network_error)?;
         let gateway = self.gateway_of(&record);
-        let mut interfaces = Interfaces::default();
-        interfaces.note_wishes(&record)?;
+        let mut options = BTreeMap::new();
+        for (name, membership) in &record.networks {
+            options.insert(name, options_of(&membership.attachment)?);
+        }
+        // Names that somebody chose are not given to another link.
+        let chosen = options.values().filter_map(|it| it.interface.clone());
+        let mut interfaces = Interfaces::taken_by(chosen);
         for name in self.in_order(&record) {
             let membership = record.networks[&name].clone();
+            let options = options.remove(&name).unwrap_or_default();
             let place = Place {
                 netns: netns.clone(),
-                interface: interfaces.choose(&membership.attachment)?,
+                interface: interfaces.choose(options.interface),
+                switches: options.switches,
                 is_gateway: gateway.as_ref() == Some(&name),
             };
             let request = self.endpoint_request(&record, &membership, place)?;
@@ -81,7 +88,6 @@ impl Engine {
             .map(str::parse)
             .transpose()
             .map_err(network_error)?;
-        let options = EndpointOptions::parse(&attachment.driver_options).map_err(network_error)?;
         Ok(EndpointRequest {
             container: record.id.clone(),
             container_name: record.name.to_string(),
@@ -91,7 +97,7 @@ impl Engine {
             ipv6_address: attachment.ipv6_address,
             mac_address,
             link_local_ips: attachment.link_local_ips.clone(),
-            switches: options.switches,
+            switches: place.switches,
             ports: if place.is_gateway {
                 ports(record)
             } else {
@@ -160,54 +166,46 @@ pub(in crate::engine) struct Place {
     pub(in crate::engine) netns: Netns,
     /// Name of the link inside.
     pub(in crate::engine) interface: String,
+    pub(in crate::engine) switches: Vec<LinkSwitch>,
     /// Whether the default route and the published ports go through it.
     pub(in crate::engine) is_gateway: bool,
 }
 
 /// Names of the links of one container.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::engine) struct Interfaces {
     taken: BTreeSet<String>,
 }
 
 impl Interfaces {
-    /// Keeps the names that somebody chose from being given to another link.
-    fn note_wishes(&mut self, record: &Record) -> Result<(), EngineError> {
-        for membership in record.networks.values() {
-            self.taken.extend(wished_interface(&membership.attachment)?);
+    fn taken_by(names: impl Iterator<Item = String>) -> Self {
+        Self {
+            taken: names.collect(),
         }
-        Ok(())
     }
 
     /// Those of the links that the container has.
     pub(in crate::engine) fn of(record: &Record) -> Self {
-        let taken = record
-            .endpoints()
-            .map(|endpoint| endpoint.interface.clone());
-        Self {
-            taken: taken.collect(),
-        }
+        Self::taken_by(record.endpoints().map(|it| it.interface.clone()))
     }
 
     /// The name that was asked for, else the lowest `ethN` that is free.
-    pub(in crate::engine) fn choose(
-        &mut self,
-        attachment: &NetworkAttachment,
-    ) -> Result<String, EngineError> {
-        if let Some(wished) = wished_interface(attachment)? {
-            return Ok(wished);
+    pub(in crate::engine) fn choose(&mut self, wished: Option<String>) -> String {
+        if let Some(wished) = wished {
+            return wished;
         }
         let mut n = 0;
         while !self.taken.insert(format!("eth{n}")) {
             n += 1;
         }
-        Ok(format!("eth{n}"))
+        format!("eth{n}")
     }
 }
 
-fn wished_interface(attachment: &NetworkAttachment) -> Result<Option<String>, EngineError> {
-    let options = EndpointOptions::parse(&attachment.driver_options).map_err(network_error)?;
-    Ok(options.interface)
+pub(in crate::engine) fn options_of(
+    attachment: &NetworkAttachment,
+) -> Result<EndpointOptions, EngineError> {
+    EndpointOptions::parse(&attachment.driver_options).map_err(network_error)
 }
 
 /// Nothing of a container that does not run is on a network.
@@ -296,15 +294,10 @@ mod tests {
 
     #[test]
     fn links_are_numbered_around_the_names_that_were_chosen() {
-        let mut chosen = NetworkAttachment::default();
-        let option = "com.docker.network.endpoint.ifname".to_owned();
-        chosen.driver_options.insert(option, "eth0".to_owned());
-        let mut interfaces = Interfaces::default();
-        interfaces.taken.insert("eth0".to_owned());
-        interfaces.taken.insert("eth2".to_owned());
-        let plain = NetworkAttachment::default();
-        assert_eq!(interfaces.choose(&plain).unwrap(), "eth1");
-        assert_eq!(interfaces.choose(&chosen).unwrap(), "eth0");
-        assert_eq!(interfaces.choose(&plain).unwrap(), "eth3");
+        let taken = ["eth0", "eth2"].map(str::to_owned);
+        let mut interfaces = Interfaces::taken_by(taken.into_iter());
+        assert_eq!(interfaces.choose(None), "eth1");
+        assert_eq!(interfaces.choose(Some("eth0".to_owned())), "eth0");
+        assert_eq!(interfaces.choose(None), "eth3");
     }
 }

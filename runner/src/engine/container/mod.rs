@@ -62,7 +62,7 @@ pub use view::{
 pub(crate) use attach::connect;
 pub(crate) use cell::{Container, Verb};
 pub(in crate::engine) use create::check_attachment;
-pub(in crate::engine) use endpoints::{Interfaces, Place};
+pub(in crate::engine) use endpoints::{Interfaces, Place, options_of};
 pub(crate) use endpoints::{clear_endpoints, network_error};
 pub(in crate::engine) use gateway::published;
 pub(crate) use inspect::endpoint_view;

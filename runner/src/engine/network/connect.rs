@@ -2,7 +2,8 @@
 
 use super::{DriverName, NetworkSpec};
 use crate::engine::container::{
-    Interfaces, Membership, Place, Record, Verb, check_attachment, network_error, published,
+    Interfaces, Membership, Place, Record, Verb, check_attachment, network_error, options_of,
+    published,
 };
 use crate::engine::{Engine, EngineError};
 use crate::network::Netns;
@@ -42,9 +43,11 @@ impl Engine {
             endpoint: None,
         };
         if let Some(shim) = verb.shim() {
+            let options = options_of(&membership.attachment)?;
             let place = Place {
                 netns: Netns::of_process(shim.init_pid()).map_err(network_error)?,
-                interface: Interfaces::of(&record).choose(&membership.attachment)?,
+                interface: Interfaces::of(&record).choose(options.interface),
+                switches: options.switches,
                 is_gateway: false,
             };
             let request = self.endpoint_request(&record, &membership, place)?;

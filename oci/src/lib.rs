@@ -10,6 +10,7 @@
 //! | [`manifest`] | `Manifest`, `Descriptor` |
 //! | [`compression`] | how layers are packed |
 //! | [`ignore_file`] | `.dockerignore`, and patterns of names |
+//! | [`login_file`] | docker's `config.json`: who somebody is to a registry |
 //! | [`heard_out`] | bodies of requests that are answered before they were read |
 //! | [`client`] | pull, push, token flow, mirrors |
 //!
@@ -20,6 +21,7 @@ pub mod compression;
 pub mod digest;
 pub mod heard_out;
 pub mod ignore_file;
+pub mod login_file;
 pub mod manifest;
 pub mod media_type;
 pub mod pattern;

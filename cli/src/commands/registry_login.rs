@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Deserialize;
 
 use crate::api::{Api, Call};
-use crate::credentials::{ConfigFile, Login, server_of_host};
+use crate::credentials::{ConfigFile, Login, server_of};
 use crate::failure::Outcome;
 use crate::output;
 use crate::terminal;
@@ -101,15 +101,7 @@ pub(super) fn logout(arguments: &LogoutArguments) -> Outcome {
 
 /// The server as `config.json` has it: a host, whatever URL was typed.
 fn server(said: Option<&str>) -> String {
-    let said = said.unwrap_or_default();
-    let host = said
-        .strip_prefix("https://")
-        .or_else(|| said.strip_prefix("http://"))
-        .unwrap_or(said)
-        .split('/')
-        .next()
-        .unwrap_or_default();
-    server_of_host(host).to_owned()
+    server_of(said.unwrap_or_default()).to_owned()
 }
 
 fn ask_username() -> anyhow::Result<String> {

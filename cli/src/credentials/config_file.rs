@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use hythe_oci::login_file::{LoginEntry, hostname};
+use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
 use super::{Login, TOKEN_USER, helper};
@@ -64,7 +66,7 @@ impl ConfigFile {
             // Old files have `https://host/v1/` where newer ones have the host.
             let found = auths
                 .iter()
-                .find(|(key, _)| host_of(key) == host_of(server));
+                .find(|(key, _)| hostname(key) == hostname(server));
             found.map(|(_, entry)| entry)
         });
         entry.map(|entry| login_of_entry(entry, server)).transpose()
@@ -147,7 +149,11 @@ impl ConfigFile {
     fn helper(&self, server: &str) -> Option<&str> {
         let helpers = self.content.get("credHelpers").and_then(Value::as_object);
         helpers
-            .and_then(|helpers| helpers.get(server).or_else(|| helpers.get(host_of(server))))
+            .and_then(|helpers| {
+                helpers
+                    .get(server)
+                    .or_else(|| helpers.get(hostname(server)))
+            })
             .and_then(Value::as_str)
             .filter(|helper| !helper.is_empty())
             .or_else(|| self.store())
@@ -177,15 +183,6 @@ impl ConfigFile {
     }
 }
 
-/// `https://host:5000/v1/` is about `host:5000`.
-fn host_of(server: &str) -> &str {
-    let rest = server
-        .strip_prefix("https://")
-        .or_else(|| server.strip_prefix("http://"))
-        .unwrap_or(server);
-    rest.split('/').next().unwrap_or(rest)
-}
-
 fn login_of(username: String, secret: String, server: &str) -> Login {
     let server_address = server.to_owned();
     if username == TOKEN_USER {
@@ -205,26 +202,14 @@ fn login_of(username: String, secret: String, server: &str) -> Login {
 }
 
 fn login_of_entry(entry: &Value, server: &str) -> anyhow::Result<Login> {
-    let text = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default();
-    let mut login = Login {
-        username: text("username").to_owned(),
-        password: text("password").to_owned(),
-        identity_token: text("identitytoken").to_owned(),
+    let entry = LoginEntry::deserialize(entry)
+        .with_context(|| format!("the login for {server} cannot be read"))?;
+    Ok(Login {
+        username: entry.username,
+        password: entry.password,
+        identity_token: entry.identity_token,
         server_address: server.to_owned(),
-    };
-    let pair = text("auth");
-    if !pair.is_empty() {
-        let unreadable = || format!("the login for {server} cannot be read");
-        let decoded = STANDARD.decode(pair).with_context(unreadable)?;
-        let decoded = String::from_utf8(decoded).with_context(unreadable)?;
-        let (username, password) = decoded.split_once(':').with_context(unreadable)?;
-        username.clone_into(&mut login.username);
-        // docker once padded it so.
-        password
-            .trim_end_matches('\0')
-            .clone_into(&mut login.password);
-    }
-    Ok(login)
+    })
 }
 
 #[cfg(test)]

@@ -7,12 +7,11 @@ mod helper;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
+use hythe_oci::login_file::{HUB_SERVER, image_host};
+use hythe_oci::reference::DOCKER_HUB;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use config_file::ConfigFile;
-
-/// What docker calls its hub, in `config.json` and in the API.
-pub(crate) const DOCKER_HUB_SERVER: &str = "https://index.docker.io/v1/";
 
 /// The name a helper gives to an identity token instead of a user's.
 const TOKEN_USER: &str = "<token>";
@@ -35,17 +34,17 @@ impl std::fmt::Debug for Login {
     }
 }
 
-/// The server's name in `config.json` for a host as image names have it.
-pub(crate) fn server_of_host(host: &str) -> &str {
-    match host {
-        "" | "docker.io" | "index.docker.io" | "registry-1.docker.io" => DOCKER_HUB_SERVER,
+/// The server's name in `config.json` for a host as image names have it, or for its address.
+pub(crate) fn server_of(host: &str) -> &str {
+    match image_host(host) {
+        "" | DOCKER_HUB => HUB_SERVER,
         host => host,
     }
 }
 
 /// The value of `X-Registry-Auth` for an image of this host.
 pub(crate) fn header_for(host: &str) -> anyhow::Result<String> {
-    let login = ConfigFile::load()?.login(server_of_host(host))?;
+    let login = ConfigFile::load()?.login(server_of(host))?;
     Ok(match login {
         Some(login) => encode(&login)?,
         // The API's word for nobody.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hythe_oci::login_file::image_host;
 use hythe_oci::{ImageId, ImageReference, Platform};
 use tokio::sync::mpsc;
 
@@ -138,14 +139,9 @@ impl Builder {
     }
 
     fn credentials_for(&self, reference: &ImageReference) -> RegistryAuth {
-        let host: &str = &reference.host;
-        let known = &self.request.credentials;
-        // Docker Hub has a name of its own in clients' configurations.
-        let found = match (known.get(host), host) {
-            (None, "docker.io") => known.get("https://index.docker.io/v1/"),
-            (found, _) => found,
-        };
-        found.cloned().unwrap_or_default()
+        let mut known = self.request.credentials.iter();
+        let found = known.find(|(server, _)| image_host(server) == reference.host);
+        found.map(|(_, login)| login.clone()).unwrap_or_default()
     }
 }
 

@@ -3,6 +3,8 @@
 use futures_util::stream::{self, StreamExt as _};
 use hythe_oci::ImageReference;
 use hythe_oci::client::{Credentials, Secret};
+use hythe_oci::login_file::image_host;
+use hythe_oci::reference::DOCKER_HUB;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -12,9 +14,6 @@ use super::{
 };
 use crate::engine::{Engine, EngineError};
 use crate::image::{self, LayerProgress, ProgressSender, PullRequest};
-
-/// Docker Hub, as `docker login` writes it.
-const HUB_ADDRESS: &str = "https://index.docker.io/v1/";
 
 pub(in crate::engine) type Line = Result<Progress, EngineError>;
 
@@ -210,15 +209,9 @@ impl Engine {
     /// `POST /auth`: tries the credentials at their registry. Answers docker's words for success.
     pub async fn log_in(&self, credentials: RegistryAuth) -> Result<String, EngineError> {
         let host = match credentials.server_address.as_str() {
-            "" | HUB_ADDRESS => "docker.io",
-            address => address
-                .trim_start_matches("https://")
-                .trim_start_matches("http://")
-                .split('/')
-                .next()
-                .unwrap_or_default(),
-        }
-        .to_owned();
+            "" => DOCKER_HUB.to_owned(),
+            address => image_host(address).to_owned(),
+        };
         let credentials = Credentials::from(credentials);
         let client = &self.shared.registry_client;
         let tried = client.login(&host, &credentials).await;

@@ -7,6 +7,7 @@ use bollard_stubs::models::{
     SystemInfo, SystemInfoCgroupDriverEnum, SystemInfoCgroupVersionEnum,
     SystemInfoDefaultAddressPools, SystemVersion, SystemVersionComponents, SystemVersionPlatform,
 };
+use hythe_oci::login_file::HUB_SERVER;
 use jiff::Timestamp;
 
 use super::image::image_summary_to_wire;
@@ -14,8 +15,6 @@ use super::summary::summary_to_wire;
 use crate::engine::{DiskUsage, Info, Version, VolumeView};
 use crate::http::target::ApiVersion;
 use crate::http::wire;
-
-const INDEX_SERVER: &str = "https://index.docker.io/v1/";
 
 pub(crate) fn version_to_wire(version: Version) -> SystemVersion {
     let details = [
@@ -110,7 +109,7 @@ fn constant_info() -> SystemInfo {
         n_goroutines: Some(0),
         cgroup_driver: Some(SystemInfoCgroupDriverEnum::CGROUPFS),
         os_type: Some("linux".to_owned()),
-        index_server_address: Some(INDEX_SERVER.to_owned()),
+        index_server_address: Some(HUB_SERVER.to_owned()),
         experimental_build: Some(false),
         runtimes: Some(HashMap::from([("runc".to_owned(), runtime())])),
         default_runtime: Some("runc".to_owned()),

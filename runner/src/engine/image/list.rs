@@ -7,7 +7,7 @@ use hythe_oci::ImageReference;
 use super::view::{familiar, image_view};
 use super::{ImageView, ListImages, ManifestView, image_error};
 use crate::engine::{Engine, EngineError};
-use crate::image::Image;
+use crate::image::{Image, Use};
 
 impl Engine {
     /// Newest first.
@@ -57,7 +57,7 @@ impl Engine {
             let users = uses.iter().filter(|other| other.image == image.id).count();
             view.n_containers = i64::try_from(users).ok();
             if request.manifests {
-                view.manifests = Some(self.manifest_views(image)?);
+                view.manifests = Some(self.manifest_views(image, &uses)?);
             }
             view.shared_size_bytes = shared
                 .as_ref()
@@ -68,10 +68,13 @@ impl Engine {
     }
 
     /// The manifests of an image, and who uses it.
-    pub(super) fn manifest_views(&self, image: &Image) -> Result<Vec<ManifestView>, EngineError> {
+    pub(super) fn manifest_views(
+        &self,
+        image: &Image,
+        uses: &[Use],
+    ) -> Result<Vec<ManifestView>, EngineError> {
         let manifests = self.shared.images.manifests(&image.id);
-        let uses = self.image_uses();
-        let uses = uses.into_iter().filter(|other| other.image == image.id);
+        let uses = uses.iter().filter(|other| other.image == image.id);
         let containers: Vec<String> = uses.map(|other| other.container.to_string()).collect();
         let bytes = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         let views = manifests

@@ -140,7 +140,7 @@ impl Engine {
         let image = self.resolve_image(image)?;
         let mut view = image_view(&image);
         if manifests {
-            view.manifests = Some(self.manifest_views(&image)?);
+            view.manifests = Some(self.manifest_views(&image, &self.image_uses())?);
         }
         Ok(view)
     }

@@ -2,6 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use bollard_stubs::models::{
+    ImageManifestSummary, ImageManifestSummaryImageData, ImageManifestSummaryImageDataSize,
+    ImageManifestSummaryKindEnum, ImageManifestSummarySize, OciDescriptor, OciPlatform,
+};
+
 use super::config::config_to_wire;
 use super::none_if_empty;
 use crate::engine::{EngineError, HistoryView, ImageRemoval, ImageView, Progress, TransferResult};
@@ -34,32 +39,35 @@ pub(crate) fn image_summary_to_wire(view: &ImageView, version: ApiVersion) -> wi
     }
 }
 
-fn manifests_to_wire(view: &ImageView) -> Option<Vec<wire::ManifestSummary>> {
+fn manifests_to_wire(view: &ImageView) -> Option<Vec<ImageManifestSummary>> {
     let manifests = view.manifests.as_ref()?.iter();
-    let summaries = manifests.map(|manifest| wire::ManifestSummary {
+    let summaries = manifests.map(|manifest| ImageManifestSummary {
         id: manifest.digest.clone(),
-        descriptor: wire::ManifestDescriptor {
-            media_type: manifest.media_type.clone(),
-            digest: manifest.digest.clone(),
-            size: manifest.size_bytes,
+        descriptor: OciDescriptor {
+            media_type: Some(manifest.media_type.clone()),
+            digest: Some(manifest.digest.clone()),
+            size: Some(manifest.size_bytes),
+            ..OciDescriptor::default()
         },
         available: true,
-        size: wire::ManifestSize {
+        size: ImageManifestSummarySize {
             content: manifest.content_bytes,
             total: manifest.content_bytes.saturating_add(view.size_bytes),
         },
-        kind: "image",
-        image_data: wire::ManifestImage {
-            platform: wire::ManifestPlatform {
-                architecture: view.architecture.clone(),
-                os: view.os.clone(),
-                variant: view.variant.clone(),
+        kind: Some(ImageManifestSummaryKindEnum::IMAGE),
+        image_data: Some(ImageManifestSummaryImageData {
+            platform: OciPlatform {
+                architecture: Some(view.architecture.clone()),
+                os: Some(view.os.clone()),
+                variant: Some(view.variant.clone()).filter(|variant| !variant.is_empty()),
+                ..OciPlatform::default()
             },
             containers: manifest.containers.clone(),
-            size: wire::UnpackedSize {
+            size: ImageManifestSummaryImageDataSize {
                 unpacked: view.size_bytes,
             },
-        },
+        }),
+        attestation_data: None,
     });
     Some(summaries.collect())
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bollard_stubs::models::ImageManifestSummary;
 use serde::Serialize;
 
 use super::GraphDriver;
@@ -23,57 +24,7 @@ pub(crate) struct ImageSummary {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) virtual_size: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) manifests: Option<Vec<ManifestSummary>>,
-}
-
-/// A manifest of an image: one platform's, as only those are pulled.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct ManifestSummary {
-    #[serde(rename = "ID")]
-    pub(crate) id: String,
-    pub(crate) descriptor: ManifestDescriptor,
-    pub(crate) available: bool,
-    pub(crate) size: ManifestSize,
-    pub(crate) kind: &'static str,
-    pub(crate) image_data: ManifestImage,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct ManifestDescriptor {
-    pub(crate) media_type: String,
-    pub(crate) digest: String,
-    pub(crate) size: i64,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct ManifestSize {
-    pub(crate) content: i64,
-    pub(crate) total: i64,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct ManifestImage {
-    pub(crate) platform: ManifestPlatform,
-    pub(crate) containers: Vec<String>,
-    pub(crate) size: UnpackedSize,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct ManifestPlatform {
-    pub(crate) architecture: String,
-    pub(crate) os: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub(crate) variant: String,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct UnpackedSize {
-    pub(crate) unpacked: i64,
+    pub(crate) manifests: Option<Vec<ImageManifestSummary>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -102,7 +53,7 @@ pub(crate) struct ImageInspect {
     pub(crate) root_fs: RootFs,
     pub(crate) metadata: ImageMetadata,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) manifests: Option<Vec<ManifestSummary>>,
+    pub(crate) manifests: Option<Vec<ImageManifestSummary>>,
 }
 
 #[derive(Debug, Serialize)]

@@ -8,7 +8,9 @@ mod postgres;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::TryStreamExt as _;
+use hythe_oci::{Digest, RepositoryName};
 use tempfile::TempDir;
 use url::Url;
 
@@ -16,7 +18,7 @@ use crate::auth::Auth;
 use crate::blob_store::BlobStore;
 use crate::config::{AuthConfig, DatabaseConfig, Policies, RulesConfig, Secret, StorageConfig};
 use crate::db::Database;
-use crate::registry::Registry;
+use crate::registry::{Registry, RegistryError};
 
 pub(crate) use emulators::{azure, s3};
 pub(crate) use postgres::Postgres;
@@ -153,6 +155,19 @@ impl TestRegistry {
     /// Its database, for what only tests do to it.
     pub(crate) async fn database(&self) -> Database {
         Database::open(&self.database).await.unwrap()
+    }
+
+    /// The whole content of a blob, as a client gets it.
+    pub(crate) async fn blob(
+        &self,
+        from: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Bytes, RegistryError> {
+        let blob = self.registry.get_blob(from, digest).await?;
+        let size_bytes = blob.size_bytes;
+        let pieces = blob.read(0..size_bytes).await.unwrap();
+        let pieces: Vec<Bytes> = pieces.try_collect().await.unwrap();
+        Ok(Bytes::from(pieces.concat()))
     }
 
     /// How many finished segments the store holds.

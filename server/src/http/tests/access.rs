@@ -3,22 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use http::StatusCode;
-use hythe_oci::Digest;
-use serde_json::Value;
 
 use super::super::route::tests as routes;
-use super::{TestApp, testing};
-use crate::auth::{Accounts, Effect};
-use crate::config::HttpConfig;
-use crate::testing::{Keep, TestRegistry};
-
-/// Who asks. Each of those with an account has one right to `a` and below.
-const CALLERS: [&str; 7] = [
-    "nobody", "wrong", "stranger", "puller", "pusher", "deleter", "admin",
-];
+use super::callers::{CALLERS, PASSWORD, basic, closed, grant, proof};
+use crate::auth::Effect;
 
 /// A route, and how each of [`CALLERS`] is answered: `y` is let in, `1` is 401,
 /// `3` is 403.
@@ -87,90 +76,8 @@ const API_TABLE: [(&str, &str); 33] = [
     ("api_open_api", "yyyyyyy"),
 ];
 
-pub(super) const PASSWORD: &str = "a long password";
 const SHA: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 const ID: &str = "f6e5c35b-82b5-419f-833c-d8884060402d";
-
-pub(super) fn basic(name: &str, secret: &str) -> String {
-    let pair = BASE64_STANDARD.encode(format!("{name}:{secret}"));
-    format!("authorization: Basic {pair}")
-}
-
-/// Lines of headers that prove a caller.
-pub(super) fn proof(caller: &str) -> Vec<String> {
-    match caller {
-        "nobody" => Vec::new(),
-        "wrong" => vec![basic("admin", "a wrong password")],
-        name => vec![basic(name, PASSWORD)],
-    }
-}
-
-async fn grant(accounts: &Accounts, who: &str, effect: Effect, actions: &str, pattern: &str) {
-    let (principal, pattern) = (who.parse().unwrap(), pattern.parse().unwrap());
-    let what = (effect, actions.parse().unwrap());
-    accounts.grant(&principal, what, &pattern).await.unwrap();
-}
-
-/// A registry with an account for every kind of caller.
-pub(super) async fn closed() -> TestApp {
-    closed_with(|_| {}).await
-}
-
-/// The same with some settings of its own.
-pub(super) async fn closed_with(change: impl FnOnce(&mut HttpConfig)) -> TestApp {
-    let (database, storage) = (testing::sqlite(), (testing::memory(), Keep::default()));
-    let registry = TestRegistry::on(database, storage, testing::rules()).await;
-    let app = TestApp::serving(registry, change);
-    let accounts = app
-        .registry
-        .auth
-        .accounts(&crate::auth::Caller::everybody(), None);
-    for name in &CALLERS[2..] {
-        accounts.add_user(name, Some(PASSWORD)).await.unwrap();
-    }
-    for (name, actions) in [
-        ("puller", "pull"),
-        ("pusher", "push"),
-        ("deleter", "delete"),
-    ] {
-        for pattern in ["a", "a/**"] {
-            grant(
-                &accounts,
-                &format!("user:{name}"),
-                Effect::Allow,
-                actions,
-                pattern,
-            )
-            .await;
-        }
-    }
-    grant(&accounts, "user:admin", Effect::Allow, "admin", "**").await;
-    app
-}
-
-impl TestApp {
-    async fn ask_as(&self, caller: &str, method: &str, uri: &str) -> super::Answer {
-        let lines = proof(caller);
-        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-        self.ask(method, uri, &lines, "").await
-    }
-
-    /// A token of the token server, for scopes with spaces between.
-    pub(super) async fn token(&self, caller: &str, scopes: &str) -> Value {
-        let query: String = url::form_urlencoded::Serializer::new(String::new())
-            .append_pair("service", "hythe")
-            .append_pair("scope", scopes)
-            .finish();
-        let answer = self.ask_as(caller, "GET", &format!("/token?{query}")).await;
-        answer.is(StatusCode::OK);
-        answer.json()
-    }
-
-    async fn ask_with(&self, token: &Value, method: &str, uri: &str) -> super::Answer {
-        let line = format!("authorization: Bearer {}", token["token"].as_str().unwrap());
-        self.ask(method, uri, &[&line], "").await
-    }
-}
 
 #[tokio::test]
 async fn every_route_asks_every_caller_for_what_it_needs() {
@@ -219,134 +126,6 @@ async fn every_route_asks_every_caller_for_what_it_needs() {
         }
     }
     assert_eq!(asked, named, "a row that was not tried");
-}
-
-#[tokio::test]
-async fn a_challenge_says_what_token_would_do() {
-    let app = closed().await;
-    for (method, path, scope) in [
-        ("GET", "/v2/", ""),
-        ("GET", "/v2/a/tags/list", ",scope=\"repository:a:pull\""),
-        (
-            "HEAD",
-            "/v2/a/manifests/1",
-            ",scope=\"repository:a:pull,push\"",
-        ),
-        (
-            "PUT",
-            "/v2/a/b/manifests/1",
-            ",scope=\"repository:a/b:pull,push\"",
-        ),
-        (
-            "DELETE",
-            "/v2/a/manifests/1",
-            ",scope=\"repository:a:delete\"",
-        ),
-        ("GET", "/v2/_catalog", ",scope=\"registry:catalog:*\""),
-    ] {
-        let answer = app.ask(method, path, &["host: reg.example:5000"], "").await;
-        answer.is(StatusCode::UNAUTHORIZED);
-        let expected =
-            format!("Bearer realm=\"http://reg.example:5000/token\",service=\"hythe\"{scope}");
-        assert_eq!(answer.header("www-authenticate"), expected);
-    }
-    let answer = app.ask("GET", "/v2/", &["host: x\"y"], "").await;
-    assert!(!answer.header("www-authenticate").contains("x\"y"));
-}
-
-#[tokio::test]
-async fn a_token_is_for_what_was_asked_and_may_be_done() {
-    let app = closed().await;
-    let empty = Digest::of(b"");
-    app.ask_as(
-        "admin",
-        "POST",
-        &format!("/v2/a/blobs/uploads/?digest={empty}"),
-    )
-    .await
-    .is(StatusCode::CREATED);
-    let token = app
-        .token(
-            "puller",
-            "repository:a:pull,push repository:b:pull registry:catalog:*",
-        )
-        .await;
-    assert!(token["expires_in"].as_u64().unwrap() >= 60);
-    app.ask_with(&token, "GET", "/v2/").await.is(StatusCode::OK);
-    app.ask_with(&token, "GET", "/v2/a/tags/list")
-        .await
-        .is(StatusCode::OK);
-    app.ask_with(&token, "GET", "/v2/_catalog")
-        .await
-        .is(StatusCode::OK);
-    let denied = app.ask_with(&token, "POST", "/v2/a/blobs/uploads/").await;
-    denied.is_error(StatusCode::FORBIDDEN, "DENIED");
-    // They may, and the token is not for it: another one would do.
-    let other = app.ask_with(&token, "GET", "/v2/a/b/tags/list").await;
-    other.is_error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED");
-    assert!(
-        other
-            .header("www-authenticate")
-            .ends_with("error=\"insufficient_scope\"")
-    );
-    // As docker's login does: no scope at all.
-    let login = app.token("stranger", "").await;
-    app.ask_with(&login, "GET", "/v2/").await.is(StatusCode::OK);
-    let anonymous = app.token("nobody", "repository:a:pull").await;
-    app.ask_with(&anonymous, "GET", "/v2/")
-        .await
-        .is(StatusCode::OK);
-    let unknown = app.ask_with(&anonymous, "GET", "/v2/a/tags/list").await;
-    unknown.is_error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED");
-    let forged = app
-        .ask("GET", "/v2/", &["authorization: Bearer eyJ.x.y"], "")
-        .await;
-    forged.is_error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED");
-    assert!(
-        forged
-            .header("www-authenticate")
-            .ends_with("error=\"invalid_token\"")
-    );
-    let other = app
-        .ask("GET", "/v2/", &["authorization: Digest x"], "")
-        .await;
-    other.is_error(StatusCode::BAD_REQUEST, "UNAUTHORIZED");
-}
-
-#[tokio::test]
-async fn forms_buy_tokens_as_oauth_has_it() {
-    let app = closed().await;
-    let post = async |form: String| {
-        let line = "content-type: application/x-www-form-urlencoded";
-        app.ask("POST", "/token", &[line], form).await
-    };
-    let password = PASSWORD.replace(' ', "+");
-    let login = post(format!(
-        "grant_type=password&service=hythe&client_id=x&access_type=offline\
-         &username=pusher&password={password}&scope=repository%3Aa%3Apull%2Cpush"
-    ));
-    let login = login.await;
-    login.is(StatusCode::OK);
-    assert_eq!(login.json()["scope"], "repository:a:push");
-    app.ask_with(&login.json(), "POST", "/v2/a/blobs/uploads/")
-        .await
-        .is(StatusCode::ACCEPTED);
-    let refresh = login.json()["refresh_token"].as_str().unwrap().to_owned();
-    let again = post(format!(
-        "grant_type=refresh_token&service=hythe&refresh_token={refresh}&scope=repository%3Aa%3Apush"
-    ));
-    let again = again.await;
-    assert_eq!(again.json()["scope"], "repository:a:push");
-    let wrong = post("grant_type=password&username=pusher&password=wrong".to_owned()).await;
-    wrong.is_error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED");
-    let wrong = post("grant_type=refresh_token&refresh_token=wrong".to_owned()).await;
-    wrong.is_error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED");
-    let huge = post(format!("scope={}", "x".repeat(100_000))).await;
-    huge.is_error(StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID");
-    // And with GET, as docker's login does.
-    let offline = "/token?service=hythe&offline_token=true&client_id=docker&account=pusher";
-    let offline = app.ask_as("pusher", "GET", offline).await;
-    assert!(offline.json()["refresh_token"].is_string());
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::access::{PASSWORD, closed, proof};
+use super::callers::{PASSWORD, closed, proof};
 use super::{Answer, TestApp};
 
 impl TestApp {
@@ -43,7 +43,7 @@ async fn an_administrator_manages_accounts() {
     let grant = admin("POST grants", grant).await;
     grant.is(StatusCode::CREATED);
     // What was done is seen at once by whoever asks the same process.
-    let line = super::access::basic("bob", PASSWORD);
+    let line = super::callers::basic("bob", PASSWORD);
     let tags = app.ask("GET", "/v2/b/x/tags/list", &[&line], "").await;
     tags.is(StatusCode::NOT_FOUND);
     let listed = admin("GET accounts", json!(null)).await.json();
@@ -171,7 +171,7 @@ async fn everybody_has_tokens_of_their_own() {
     let secret = made.json()["secret"].as_str().unwrap().to_owned();
     let id = made.json()["id"].as_str().unwrap().to_owned();
     let bearer = format!("authorization: Bearer {secret}");
-    for line in [super::access::basic("puller", &secret), bearer.clone()] {
+    for line in [super::callers::basic("puller", &secret), bearer.clone()] {
         app.ask("GET", "/v2/a/tags/list", &[&line], "")
             .await
             .is(StatusCode::NOT_FOUND);
@@ -201,7 +201,7 @@ async fn everybody_has_tokens_of_their_own() {
     refused.is_error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED");
     let limits = json!({ "account": "admin", "scopes": ["repository:a:pull"] });
     let made = app.call("admin", "POST tokens", limits).await.json();
-    let line = super::access::basic("admin", made["secret"].as_str().unwrap());
+    let line = super::callers::basic("admin", made["secret"].as_str().unwrap());
     app.ask("GET", "/api/v1/accounts", &[&line], "")
         .await
         .is(StatusCode::FORBIDDEN);

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use http::{Request, StatusCode};
 
-use super::access::{PASSWORD, basic, closed_with};
+use super::callers::{PASSWORD, basic, closed_with};
 use super::{Answer, TestApp};
 
 impl TestApp {

@@ -6,11 +6,14 @@
 mod access;
 mod accounts;
 mod blobs;
+mod callers;
 mod facts;
 mod limits;
 mod listings;
 mod manifests;
 mod policies;
+mod quotas;
+mod token_server;
 mod tokens;
 mod uploads;
 
@@ -305,6 +308,7 @@ async fn suite(app: &TestApp) {
     listings::suite(app).await;
     facts::suite(app).await;
     policies::suite(app).await;
+    quotas::suite(app).await;
     assert_eq!(*app.asked.lock().unwrap(), route::tests::names());
 }
 

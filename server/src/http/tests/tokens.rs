@@ -8,7 +8,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
 use super::TestApp;
-use super::access::closed;
+use super::callers::closed;
 
 /// A good token, and the key that signed it.
 struct Mint {
@@ -212,7 +212,7 @@ async fn a_token_of_ours_is_no_password() {
     let app = closed().await;
     let mint = Mint::of(&app).await;
     for token in [&mint.good, &unsigned(&mint.with_algorithm("none"))] {
-        let line = super::access::basic("puller", token);
+        let line = super::callers::basic("puller", token);
         let answer = app.ask("GET", "/v2/", &[&line], "").await;
         answer.is_error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED");
     }

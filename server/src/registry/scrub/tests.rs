@@ -54,17 +54,8 @@ async fn tag(app: &TestRegistry, to: &str, tag: &str) -> Result<(), RegistryErro
 
 async fn pulled(app: &TestRegistry, from: &str, content: &[u8]) -> Result<Bytes, String> {
     let digest = Digest::of(content);
-    let blob = app.registry.get_blob(&name(from), &digest).await;
-    let blob = blob.map_err(|error| error.to_string())?;
-    let size_bytes = blob.size_bytes;
-    let pieces: Vec<Bytes> = blob
-        .read(0..size_bytes)
-        .await
-        .unwrap()
-        .try_collect()
-        .await
-        .unwrap();
-    Ok(Bytes::from(pieces.concat()))
+    let content = app.blob(&name(from), &digest).await;
+    content.map_err(|error| error.to_string())
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

@@ -1,6 +1,7 @@
 //! The unpacker against archives of every kind. They need root, as the unpacker does.
 
 mod hostile;
+mod limits;
 mod peers;
 mod round_trip;
 mod shapes;

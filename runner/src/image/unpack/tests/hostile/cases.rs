@@ -1,13 +1,10 @@
-//! Archives that mean harm: none reaches anything outside of the layer, each ends in a clear error
-//! or in what docker makes of it.
+//! The archives, each with what is to become of it.
 
 #![expect(clippy::too_many_lines, reason = "tables")]
 
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use super::super::*;
 
-use super::*;
-
-enum Ends {
+pub(super) enum Ends {
     /// The error, printed with its sources, has this text.
     With(&'static str),
     /// It unpacks; these paths exist below the layer (links not followed).
@@ -15,17 +12,7 @@ enum Ends {
 }
 use Ends::{As, With};
 
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
-}
-
-fn cases() -> Vec<(&'static str, Vec<u8>, Ends)> {
+pub(super) fn cases() -> Vec<(&'static str, Vec<u8>, Ends)> {
     let tar = Tar::default;
     let mut cases = names(tar);
     cases.extend(links(tar));
@@ -453,137 +440,4 @@ fn map(lines: &[u8], n_data: usize) -> Vec<u8> {
     content.resize(512, 0);
     content.resize(512 + n_data, b'x');
     content
-}
-
-#[test]
-fn none_escapes_and_each_ends_clearly() {
-    let cases = cases();
-    assert!(cases.len() >= 25);
-    for (case, archive, ends) in cases {
-        let ground = Ground::new();
-        let unpacked = ground.unpack(&archive);
-        match (unpacked, ends) {
-            (Ok(_), As(paths)) => {
-                for path in paths {
-                    let found = ground.layer().join(path).symlink_metadata();
-                    assert!(
-                        found.is_ok(),
-                        "{case}: {path} is missing: {:?}",
-                        ground.tree()
-                    );
-                }
-            }
-            (Err(error), With(text)) => {
-                let said = chain(&error);
-                assert!(said.contains(text), "{case}: {said}");
-            }
-            (Ok(_), With(_)) => panic!("{case}: unpacked to {:?}", ground.tree()),
-            (Err(error), As(_)) => panic!("{case}: {}", chain(&error)),
-        }
-    }
-}
-
-#[test]
-fn what_replaces_is_what_is_there() {
-    let ground = Ground::new();
-    let tar = Tar::default()
-        .file("twice", "1")
-        .file("twice", "22")
-        .node(b'4', "node", (8, 0))
-        .file("node", "x")
-        .symlink("link", "../outside")
-        .file("link", "new")
-        .file("kept", "x")
-        .file(".wh.kept", "");
-    ground.unpack(&tar.end()).unwrap();
-    let read = |name: &str| std::fs::read_to_string(ground.layer().join(name)).unwrap();
-    assert_eq!((read("twice"), read("node")), ("22".into(), "x".into()));
-    assert_eq!((read("link"), read("kept")), ("new".into(), "x".into()));
-}
-
-#[test]
-fn device_nodes_are_made_and_never_opened() {
-    let ground = Ground::new();
-    // Opening this fifo for writing would wait for ever.
-    let tar = Tar::default()
-        .entry(b'6', "fifo", b"")
-        .node(b'3', "null", (1, 3))
-        .file("copy", "x")
-        .hard_link("second", "fifo");
-    ground.unpack(&tar.end()).unwrap();
-    let null = ground.layer().join("null").symlink_metadata().unwrap();
-    assert!(null.file_type().is_char_device());
-    assert_eq!(null.rdev(), libc::makedev(1, 3));
-}
-
-#[test]
-fn limits_hold() {
-    let limits = Limits {
-        layer_bytes: 1000,
-        layer_entries: 3,
-    };
-    let ends = |tar: Tar| Ground::new().unpack_with(&tar.end(), limits);
-    let tar = Tar::default;
-    assert!(ends(tar().file("a", &"x".repeat(600))).is_ok());
-    let twice = tar()
-        .file("a", &"x".repeat(600))
-        .file("b", &"x".repeat(600));
-    assert!(matches!(
-        ends(twice),
-        Err(UnpackError::TooLarge { limit: 1000 })
-    ));
-    let many = tar().dir("a").dir("b").dir("c").dir("d");
-    assert!(matches!(
-        ends(many),
-        Err(UnpackError::TooManyEntries { limit: 3 })
-    ));
-}
-
-#[test]
-fn a_bomb_stops_at_the_limit_whatever_packs_it() {
-    let zeros = vec![0; 64 << 20];
-    let tar = Tar::default().entry(b'0', "zeros", &zeros).end();
-    let gzip = {
-        let mut encoder = compression::gzip_encoder(Vec::new());
-        std::io::Write::write_all(&mut encoder, &tar).unwrap();
-        encoder.finish().unwrap()
-    };
-    let zstd = zstd::encode_all(&tar[..], 3).unwrap();
-    for packed in [gzip, zstd] {
-        assert!(packed.len() < 1 << 20);
-        let ends = |layer_bytes| {
-            let limits = Limits {
-                layer_bytes,
-                ..Limits::default()
-            };
-            let ground = Ground::new();
-            unpack_packed(&packed[..], Algorithm::Sha256, &ground.layer(), limits)
-        };
-        assert!(matches!(
-            ends(1 << 20),
-            Err(UnpackError::TooLarge { limit: 1_048_576 })
-        ));
-        // Many chunks of the decoder: none is lost, and each of them is hashed.
-        let (unpacked, digest) = ends(1 << 30).unwrap();
-        assert_eq!(unpacked.size_bytes, 64 << 20);
-        assert_eq!(digest, Digest::of(&tar));
-    }
-}
-
-#[test]
-fn a_tree_of_any_depth_can_be_removed_again() {
-    let ground = Ground::new();
-    let deep = "d/".repeat(1500);
-    let tar = Tar::default()
-        .pax(&[("path", deep.as_bytes())])
-        .dir("x")
-        .pax(&[("linkpath", deep.as_bytes())])
-        .symlink("l", "x")
-        .pax(&[("path", format!("l/{deep}").as_bytes())])
-        .dir("x");
-    // Whether the second half fits is the kernel's business; removing is ours.
-    drop(ground.unpack(&tar.end()));
-    let top = Directory::open(&ground.layer()).unwrap();
-    top.remove_tree(c"d").unwrap();
-    assert!(!ground.layer().join("d").exists());
 }

@@ -6,12 +6,8 @@ use super::*;
 fn disk_usage_counts_shared_layers_once_and_prune_frees_it() {
     let host = Host::new();
     let server = Server::start(&host);
-    let image = push_busybox(&host, &server);
-    let young = push(&host, &server, &child(), "team/child:1");
-    let agent = Agent::start(&host);
+    let (agent, image, young) = agent_with_both(&host, &server);
     let docker = |words: &[&str]| agent.docker(words).finish();
-    docker(&["pull", "-q", &image]).ok();
-    docker(&["pull", "-q", &young]).ok();
     let size = |image: &str| -> u64 {
         let words = ["image", "inspect", "-f", "{{.Size}}", image];
         docker(&words).ok().text().parse().expect("a number")

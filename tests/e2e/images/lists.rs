@@ -6,12 +6,8 @@ use super::*;
 fn names_are_given_and_taken_as_dockers() {
     let host = Host::new();
     let server = Server::start(&host);
-    let image = push_busybox(&host, &server);
-    let young = push(&host, &server, &child(), "team/child:1");
-    let agent = Agent::start(&host);
+    let (agent, image, young) = agent_with_both(&host, &server);
     let docker = |words: &[&str]| agent.docker(words).finish();
-    docker(&["pull", "-q", &image]).ok();
-    docker(&["pull", "-q", &young]).ok();
     let (old_id, young_id) = (id_of(&agent, &image), id_of(&agent, &young));
     let repository = image.trim_end_matches(":1");
     let by_digest = format!("{repository}@{}", busybox().manifest_digest);
@@ -97,12 +93,8 @@ fn names_are_given_and_taken_as_dockers() {
 fn lists_and_details_are_dockers() {
     let host = Host::new();
     let server = Server::start(&host);
-    let image = push_busybox(&host, &server);
-    let young = push(&host, &server, &child(), "team/child:1");
-    let agent = Agent::start(&host);
+    let (agent, image, young) = agent_with_both(&host, &server);
     let docker = |words: &[&str]| agent.docker(words).finish();
-    docker(&["pull", "-q", &image]).ok();
-    docker(&["pull", "-q", &young]).ok();
     docker(&["tag", &image, "box:1"]).ok();
     let (old_id, young_id) = (id_of(&agent, &image), id_of(&agent, &young));
 

@@ -30,6 +30,30 @@ fn child() -> Layout {
         .write_temporary()
 }
 
+/// An agent that has pulled busybox, and the image made on it: their names.
+fn agent_with_both<'host>(
+    host: &'host Host,
+    server: &Server<'host>,
+) -> (Agent<'host>, String, String) {
+    let image = push_busybox(host, server);
+    let young = push(host, server, &child(), "team/child:1");
+    let agent = Agent::start(host);
+    for image in [&image, &young] {
+        agent.docker(&["pull", "-q", image]).finish().ok();
+    }
+    (agent, image, young)
+}
+
+/// What docker's command line says, or ours.
+fn one_of(agent: &Agent<'_>, ours: bool, words: &[&str]) -> Finished {
+    let mut command = if ours {
+        agent.hythe(words)
+    } else {
+        agent.docker(words)
+    };
+    command.finish()
+}
+
 /// What both command lines say to the same question, which is the same.
 #[track_caller]
 fn both(agent: &Agent<'_>, words: &[&str]) -> Finished {

@@ -13,14 +13,7 @@ fn pulls_are_told_as_docker_tells_them() {
 
     for ours in [false, true] {
         let agent = Agent::start(&host);
-        let call = |words: &[&str]| {
-            let mut command = if ours {
-                agent.hythe(words)
-            } else {
-                agent.docker(words)
-            };
-            command.finish()
-        };
+        let call = |words: &[&str]| one_of(&agent, ours, words);
         let said = call(&["pull", &image]).ok().lines();
         let digest = format!("Digest: {}", busybox().manifest_digest);
         for line in [
@@ -150,14 +143,7 @@ fn the_platform_that_is_asked_for_is_pulled() {
     let image = format!("{}/multi:1", server.address());
     for ours in [false, true] {
         let agent = Agent::start(&host);
-        let call = |words: &[&str]| {
-            let mut command = if ours {
-                agent.hythe(words)
-            } else {
-                agent.docker(words)
-            };
-            command.finish()
-        };
+        let call = |words: &[&str]| one_of(&agent, ours, words);
         call(&["pull", "-q", &image]).ok();
         assert_eq!(id_of(&agent, &image), own.image_id);
         call(&["pull", "-q", "--platform", "linux/s390x", &image]).ok();

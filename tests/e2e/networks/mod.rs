@@ -30,6 +30,15 @@ fn sleeper(agent: &Agent<'_>, image: &str, options: &[&str]) {
     agent.docker(&words).finish().ok();
 }
 
+/// Starts a container `web` that answers on port 80 with `page`.
+#[track_caller]
+fn web(agent: &Agent<'_>, image: &str, page: &str, options: &[&str]) {
+    let serve = format!("echo {page} > /tmp/index.html; exec httpd -f -p 80 -h /tmp");
+    let run = ["run", "-d", "--name", "web"];
+    let words = [&run, options, &[image, "sh", "-c", &serve]].concat();
+    agent.docker(&words).finish().ok();
+}
+
 fn exec(agent: &Agent<'_>, container: &str, script: &str) -> Finished {
     agent
         .docker(&["exec", container, "sh", "-c", script])

@@ -187,18 +187,9 @@ fn ipv6_networks_have_addresses_names_and_ports() {
         Some(2),
         "{six}"
     );
-    let serve = "echo six > /tmp/index.html; exec httpd -f -p 80 -h /tmp";
-    let words = [
-        "run",
-        "-d",
-        "--name",
-        "web",
-        "--network",
-        "six",
-        "--ip6",
-        "fd00:77::99",
-    ];
-    docker(&[&words[..], &["-p", "19066:80", &image, "sh", "-c", serve]].concat()).ok();
+    let on_six = ["--network", "six", "--ip6", "fd00:77::99"];
+    let options = [&on_six[..], &["-p", "19066:80"]].concat();
+    web(&agent, &image, "six", &options);
     sleeper(&agent, &image, &["--name", "asker", "--network", "six"]);
     let found = exec(&agent, "asker", "nslookup -type=AAAA web").ok().text();
     assert!(found.contains("fd00:77::99"), "{found}");

@@ -128,22 +128,8 @@ fn ports_and_networks_survive_the_agent() {
     let image = push_busybox(&host, &server);
     let mut agent = Agent::start(&host);
     agent.docker(&["network", "create", "net"]).finish().ok();
-    let serve = "echo page > /tmp/index.html; exec httpd -f -p 80 -h /tmp";
-    let words = [
-        "run",
-        "-d",
-        "--name",
-        "web",
-        "--network",
-        "net",
-        "-p",
-        "19070:80",
-        &image,
-    ];
-    agent
-        .docker(&[&words[..], &["sh", "-c", serve]].concat())
-        .finish()
-        .ok();
+    let options = ["--network", "net", "-p", "19070:80"];
+    web(&agent, &image, "page", &options);
     let answers = || {
         eventually("the port answers", SHORT, || {
             let words = ["-s", "--max-time", "3", "http://10.199.9.1:19070/"];

@@ -36,7 +36,7 @@ pub struct Image {
 
 /// A manifest that an image was pulled by.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ImageManifest {
+pub struct PulledManifest {
     pub digest: ManifestDigest,
     pub media_type: String,
     /// Of the manifest itself.
@@ -101,7 +101,7 @@ impl ImageStore {
     }
 
     /// The manifests that an image was pulled by, sorted.
-    pub fn manifests(&self, id: &ImageId) -> Result<Vec<ImageManifest>, ImageError> {
+    pub fn manifests(&self, id: &ImageId) -> Result<Vec<PulledManifest>, ImageError> {
         let catalog = self.0.catalog.current();
         let record = catalog.images.get(id);
         let record = record.ok_or_else(|| ImageError::NotFound(id.to_string()))?;
@@ -109,7 +109,7 @@ impl ImageStore {
         let manifests = record.manifests.iter().map(|(digest, manifest)| {
             let own = size_bytes(&digest.0)?;
             let named = manifest.blobs.iter().map(size_bytes);
-            Ok(ImageManifest {
+            Ok(PulledManifest {
                 digest: digest.clone(),
                 media_type: manifest.media_type.clone(),
                 size_bytes: own,

@@ -46,9 +46,10 @@ fn a_robot_does_what_it_may_until_its_token_is_revoked() {
     );
 
     registry.admin(&["token", "revoke", made["id"].as_str().expect("an id")]);
+    // A push that is under way when the server hears of it ends with less to say.
     eventually("the token is no longer good", SHORT, || {
         let refused = registry.push_as("ci", token, "ci/app:2");
-        (refused.code != 0).then(|| refused.fails_saying("was revoked"))
+        refused.error_text().contains("was revoked").then_some(())
     });
     let short = registry.admin(&["token", "add", "ci", "--label", "short", "--expires", "0s"]);
     eventually("the token has expired", SHORT, || {

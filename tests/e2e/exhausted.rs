@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command};
 
 use hythe_tests::{Agent, CommandExt as _, Connection, Finished, Host, SHORT, Server, eventually};
 use tempfile::TempDir;
@@ -209,7 +209,7 @@ fn an_agent_that_cannot_look_leaves_its_containers_alone() {
     // From too few descriptors for anything to nearly enough.
     let log = agent.data().with_extension("poor.log");
     for limit in 8..=44 {
-        let mut poor = host
+        let poor = host
             .command("prlimit")
             .arg(format!("--nofile={limit}:{limit}"))
             .arg(hythe_tests::hythe_binary())
@@ -220,8 +220,9 @@ fn an_agent_that_cannot_look_leaves_its_containers_alone() {
             .stderr(fs::File::create(&log).expect("a log"))
             .spawn()
             .expect("prlimit starts");
+        let mut poor = KilledOnDrop(poor);
         eventually("it gives up, answers, or says why not", SHORT, || {
-            let ended = poor.try_wait().expect("it can be asked").is_some();
+            let ended = poor.0.try_wait().expect("it can be asked").is_some();
             let said = fs::read_to_string(&log).expect("a log");
             // It has none left for anybody, and waits for some: there are tests of that above.
             let waits = ["cannot accept a connection", "cannot watch a connection"]
@@ -233,9 +234,7 @@ fn an_agent_that_cannot_look_leaves_its_containers_alone() {
             };
             (ended || waits || answers().is_ok()).then_some(())
         });
-        // One that has given up is no error.
-        let _ended = poor.kill();
-        poor.wait().expect("it is waited for");
+        drop(poor);
         for pid in pids {
             let init = nix::unistd::Pid::from_raw(pid);
             let lives = nix::sys::signal::kill(init, None).is_ok();
@@ -245,6 +244,17 @@ fn an_agent_that_cannot_look_leaves_its_containers_alone() {
     agent.restart();
     assert_eq!(["idle", "talking"].map(|name| agent.init_pid(name)), pids);
     agent.docker(&["rm", "-f", "idle", "talking"]).finish().ok();
+}
+
+/// A process that does not outlive its test.
+struct KilledOnDrop(Child);
+
+impl Drop for KilledOnDrop {
+    fn drop(&mut self) {
+        // One that has ended is no error.
+        let _ended = self.0.kill();
+        let _status = self.0.wait();
+    }
 }
 
 /// A control group that counts processes and threads.

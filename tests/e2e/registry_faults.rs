@@ -118,6 +118,7 @@ fn behind_faults<'host>(
     host: &'host Host,
     s3: &S3<'host>,
     postgres: &Postgres,
+    silent_for: &str,
 ) -> (Faults, Server<'host>) {
     let faults = Faults::before(host, 9001, &s3.address());
     let options = ServerOptions {
@@ -129,7 +130,7 @@ fn behind_faults<'host>(
         .with("HYTHE_DATABASE", &postgres.url())
         .with("HYTHE_DATABASE_POOL_ACQUIRE_TIMEOUT_SECONDS", "1")
         // What a store may be silent for; half a minute unless said.
-        .with("AWS_READ_TIMEOUT", "1 second");
+        .with("AWS_READ_TIMEOUT", silent_for);
     let server = Server::start_as(host, &options);
     (faults, server)
 }
@@ -138,7 +139,8 @@ fn behind_faults<'host>(
 fn an_object_store_that_fails_one_in_ten_is_asked_again() {
     let host = Host::new();
     let (s3, postgres) = (S3::start(&host), Postgres::start());
-    let (faults, server) = behind_faults(&host, &s3, &postgres);
+    // A busy machine's store takes a second for a part.
+    let (faults, server) = behind_faults(&host, &s3, &postgres, "5 seconds");
     faults.spoil_one_in(10);
     let (mut taken, mut later) = (0, 0);
     for round in 0..12 {
@@ -180,7 +182,7 @@ fn an_object_store_that_fails_one_in_ten_is_asked_again() {
 fn an_object_store_that_is_gone_or_silent_is_a_503_and_comes_back() {
     let host = Host::new();
     let (s3, postgres) = (S3::start(&host), Postgres::start());
-    let (faults, server) = behind_faults(&host, &s3, &postgres);
+    let (faults, server) = behind_faults(&host, &s3, &postgres, "1 second");
     let content = noise(100_000);
     assert_eq!(put(&host, &server, "away", &content).status, 201);
     faults.spoil_one_in(1);
@@ -216,7 +218,7 @@ fn an_object_store_that_is_gone_or_silent_is_a_503_and_comes_back() {
 fn what_a_kill_leaves_in_a_bucket_is_collected() {
     let host = Host::new();
     let (s3, postgres) = (S3::start(&host), Postgres::start());
-    let (_faults, mut server) = behind_faults(&host, &s3, &postgres);
+    let (_faults, mut server) = behind_faults(&host, &s3, &postgres, "1 second");
     let content = noise(40 << 20);
     let started = host.curl(&["-X", "POST", &server.url(&uploads("killed"))]);
     let file = file_with(&content);
@@ -279,7 +281,7 @@ fn what_a_kill_leaves_in_a_bucket_is_collected() {
 fn a_database_that_is_gone_is_a_503_and_comes_back() {
     let host = Host::new();
     let (s3, mut postgres) = (S3::start(&host), Postgres::start());
-    let (_faults, server) = behind_faults(&host, &s3, &postgres);
+    let (_faults, server) = behind_faults(&host, &s3, &postgres, "1 second");
     push_busybox(&host, &server);
     let content = noise(100_000);
     assert_eq!(put(&host, &server, "away", &content).status, 201);

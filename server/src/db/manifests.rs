@@ -11,7 +11,9 @@ use super::facts::{self, ManifestFacts};
 use super::history::{self, Reason};
 use super::repositories::{self, Lock};
 use super::terms::Terms;
-use super::{Database, DbError, now_ms, parsed, quotas, retrying, search, size, stored, tags};
+use super::{
+    Database, DbError, Kind, now_ms, parsed, quotas, retrying, search, size, stored, tags,
+};
 
 /// A manifest as it is served.
 #[derive(Clone, Debug)]
@@ -132,7 +134,7 @@ impl Database {
                 quotas::charge(connection, &quotas, asked_bytes).await?;
             }
             upsert(connection, repository_id, manifest).await?;
-            insert_references(connection, repository_id, manifest).await?;
+            insert_references(self.kind, connection, repository_id, manifest).await?;
             let pushed = (manifest.digest, manifest.facts, terms.by);
             facts::put(connection, repository_id, pushed).await?;
             if complete {
@@ -268,26 +270,39 @@ pub(super) async fn exists(
     Ok(row.is_some())
 }
 
+/// All in one statement: a manifest may have a hundred layers.
 async fn insert_references(
+    kind: Kind,
     connection: &mut AnyConnection,
     repository_id: i64,
     manifest: &NewManifest<'_>,
 ) -> Result<(), DbError> {
     let blobs = manifest.blobs.iter().map(|digest| (digest, "blob"));
     let manifests = manifest.manifests.iter().map(|digest| (digest, "manifest"));
-    for (target, kind) in blobs.chain(manifests) {
-        sqlx::query(
+    let targets = blobs
+        .chain(manifests)
+        .map(|(target, kind)| [target.to_string(), kind.to_owned()])
+        .collect::<serde_json::Value>();
+    let statement = match kind {
+        Kind::Sqlite => {
             "INSERT INTO manifest_references
                (repository_id, manifest_digest, target_digest, target_kind)
-             VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
-        )
+             SELECT $1, $2, t.value ->> 0, t.value ->> 1 FROM json_each($3) t
+             WHERE true ON CONFLICT DO NOTHING"
+        }
+        Kind::Postgres => {
+            "INSERT INTO manifest_references
+               (repository_id, manifest_digest, target_digest, target_kind)
+             SELECT $1, $2, t.value ->> 0, t.value ->> 1 FROM json_array_elements($3::json) t
+             ON CONFLICT DO NOTHING"
+        }
+    };
+    sqlx::query(statement)
         .bind(repository_id)
         .bind(manifest.digest.to_string())
-        .bind(target.to_string())
-        .bind(kind)
-        .execute(&mut *connection)
+        .bind(targets.to_string())
+        .execute(connection)
         .await?;
-    }
     Ok(())
 }
 

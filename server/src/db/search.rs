@@ -165,10 +165,38 @@ pub(super) async fn refresh(
     };
     let newest: String = row.try_get("newest")?;
     let version: i64 = row.try_get("words_version")?;
-    if version == words::VERSION && row.try_get::<String, _>("described_by")? == newest {
-        return Ok(());
+    if version == words::VERSION {
+        let same = row.try_get::<String, _>("described_by")? == newest;
+        if same || says_the_same(connection, repository_id, &newest).await? {
+            return Ok(());
+        }
     }
     index(kind, connection, repository_id, &newest).await
+}
+
+/// Whether an image says what that one said by which the repository is indexed,
+/// as most do that are pushed to a tag again; then it is indexed by this one.
+/// Indexes are not compared: some of what they say is their images'.
+async fn says_the_same(
+    connection: &mut AnyConnection,
+    repository_id: i64,
+    newest: &str,
+) -> Result<bool, DbError> {
+    let taken = sqlx::query(
+        "UPDATE repositories SET described_by = $2 WHERE id = $1
+           AND EXISTS (SELECT 1 FROM manifest_facts f JOIN manifest_facts g
+               ON g.repository_id = f.repository_id
+              AND g.description = f.description AND g.labels = f.labels
+             WHERE f.repository_id = $1 AND f.digest = described_by AND g.digest = $2)
+           AND NOT EXISTS (SELECT 1 FROM manifest_references e
+             WHERE e.repository_id = $1 AND e.manifest_digest IN (described_by, $2)
+               AND e.target_kind = 'manifest')",
+    )
+    .bind(repository_id)
+    .bind(newest)
+    .execute(connection)
+    .await?;
+    Ok(taken.rows_affected() > 0)
 }
 
 /// Indexes a repository by what `newest`, a manifest or nothing, says.

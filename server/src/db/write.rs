@@ -5,16 +5,17 @@
 //!
 //! ```text
 //! begin: lock, BEGIN if none is open, SAVEPOINT    ... statements ...
-//! commit: RELEASE, unlock, wait ──┐
-//! another begin ... commit: wait ─┤
+//! commit: unlock, wait ───────────────────────────────┐
+//! another begin: lock, RELEASE, SAVEPOINT ... commit: wait ─┤
 //! committer: lock (queued behind them), COMMIT, answer all who wait
 //! ```
 //!
 //! The lock is first come, first served: the committer queues up behind every
 //! change that was already waiting, and all of those are in its commit. A
-//! change is never acknowledged before the commit that holds it. One that is
-//! dropped half-way leaves its savepoint open, and whoever holds the lock next
-//! rolls it back.
+//! change is never acknowledged before the commit that holds it. Its savepoint
+//! is left to whoever holds the lock next, for every statement crosses to a
+//! thread and back: one that was made is released along with the next one's
+//! SAVEPOINT or by the COMMIT, one that was dropped half-way is rolled back.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -116,8 +117,7 @@ impl Batches {
         let batch = Arc::new(Mutex::new(Batch {
             pool,
             connection: None,
-            open: false,
-            savepoint: false,
+            stage: Stage::Closed,
             waiting: Vec::new(),
             commits: Arc::clone(&commits),
         }));
@@ -189,7 +189,7 @@ impl BatchedWrite {
 
     async fn commit(mut self) -> Result<(), DbError> {
         let (answer, answered) = oneshot::channel();
-        self.batch()?.leave(answer).await?;
+        self.batch()?.leave(answer);
         drop(self);
         match answered.await {
             Ok(Ok(())) => Ok(()),
@@ -211,14 +211,22 @@ struct Batch {
     pool: AnyPool,
     /// `None` before the first change and after a connection was given up.
     connection: Option<PoolConnection<Any>>,
-    /// Whether a transaction is open.
-    open: bool,
-    /// Whether a savepoint is open in it. Seen by anyone but its owner, it
-    /// belongs to a change that was dropped.
-    savepoint: bool,
+    stage: Stage,
     waiting: Vec<oneshot::Sender<Committed>>,
     /// Counts the beginning and the end of each commit: odd while one is made.
     commits: Arc<AtomicU64>,
+}
+
+/// Where the transaction is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// There is none.
+    Closed,
+    /// A change is under way in a savepoint. Seen by anyone but its owner, it is
+    /// one that was dropped.
+    Changing,
+    /// The change in the savepoint was made.
+    Changed,
 }
 
 impl Batch {
@@ -236,58 +244,47 @@ impl Batch {
 
     /// Opens a savepoint for one change, and a transaction if there is none.
     async fn join(&mut self) -> Result<(), DbError> {
-        self.undo_abandoned().await?;
         if self.connection.is_none() {
             self.connection = Some(self.pool.acquire().await?);
         }
-        if !self.open {
+        let statement = match self.stage {
             // IMMEDIATE: a writer in another process is waited for here, not
             // in the middle of a change.
-            self.run("BEGIN IMMEDIATE").await?;
-            self.open = true;
-        }
-        self.savepoint = true;
-        self.run("SAVEPOINT change").await
-    }
-
-    /// Makes the change part of the batch, to be answered when that commits.
-    async fn leave(&mut self, answer: oneshot::Sender<Committed>) -> Result<(), DbError> {
-        // Both before the statement: should this future be dropped while it
-        // runs, the change counts as made, and nobody rolls it back.
-        self.savepoint = false;
-        self.waiting.push(answer);
-        let released = self.run("RELEASE change").await;
-        if released.is_err() {
+            Stage::Closed => "BEGIN IMMEDIATE; SAVEPOINT change",
+            // The savepoint stays open when it is rolled back to.
+            Stage::Changing => "ROLLBACK TO change",
+            Stage::Changed => "RELEASE change; SAVEPOINT change",
+        };
+        // Before the statement: should this future be dropped while it runs,
+        // whoever is next rolls back what it did.
+        self.stage = Stage::Changing;
+        let joined = self.run(statement).await;
+        if joined.is_err() {
             self.fail(DbError::GivenUp("a change could not join it"))
                 .await;
         }
-        released
+        joined
     }
 
-    async fn undo_abandoned(&mut self) -> Result<(), DbError> {
-        if !self.savepoint {
-            return Ok(());
-        }
-        self.savepoint = false;
-        let undone = self.run("ROLLBACK TO change; RELEASE change").await;
-        if undone.is_err() {
-            self.fail(DbError::GivenUp("a dropped change could not be undone"))
-                .await;
-        }
-        undone
+    /// Makes the change part of the batch, to be answered when that commits.
+    fn leave(&mut self, answer: oneshot::Sender<Committed>) {
+        self.stage = Stage::Changed;
+        self.waiting.push(answer);
     }
 
     async fn commit(&mut self) {
-        if self.undo_abandoned().await.is_err() || !self.open {
-            return;
-        }
+        let statement = match self.stage {
+            Stage::Closed => return,
+            Stage::Changing => "ROLLBACK TO change; COMMIT",
+            Stage::Changed => "COMMIT",
+        };
         self.commits.fetch_add(1, Ordering::SeqCst);
-        let committed = self.run("COMMIT").await;
+        let committed = self.run(statement).await;
         // Before anyone is told that it is done.
         self.commits.fetch_add(1, Ordering::SeqCst);
         match committed {
             Ok(()) => {
-                self.open = false;
+                self.stage = Stage::Closed;
                 for answer in self.waiting.drain(..) {
                     // A caller that went away needs no answer.
                     drop(answer.send(Ok(())));
@@ -302,8 +299,7 @@ impl Batch {
     /// Gives the whole batch up and tells everyone in it.
     async fn fail(&mut self, reason: DbError) {
         let reason = Arc::new(reason);
-        self.open = false;
-        self.savepoint = false;
+        self.stage = Stage::Closed;
         if self.run("ROLLBACK").await.is_err()
             && let Some(connection) = self.connection.take()
             && let Err(error) = connection.close().await
@@ -323,5 +319,65 @@ async fn commit_batches(batch: Weak<Mutex<Batch>>, work: Arc<Notify>) {
             return;
         };
         batch.lock_owned().await.commit().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Row as _;
+
+    use super::super::Database;
+    use crate::testing;
+
+    async fn put(database: &Database, name: &str, is_made: bool) {
+        let mut write = database.begin().await.unwrap();
+        sqlx::query("INSERT INTO repositories (name, created_at) VALUES ($1, 0)")
+            .bind(name)
+            .execute(write.connection().unwrap())
+            .await
+            .unwrap();
+        if is_made {
+            write.commit().await.unwrap();
+        }
+    }
+
+    async fn names(database: &Database) -> Vec<String> {
+        sqlx::query("SELECT name FROM repositories ORDER BY name")
+            .fetch_all(&database.readers)
+            .await
+            .unwrap()
+            .iter()
+            .map(|row| row.get("name"))
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn of_changes_that_share_a_commit_the_dropped_ones_are_undone() {
+        let (config, _keep) = testing::sqlite();
+        let database = Database::open(&config).await.unwrap();
+        // Alone, and after one another.
+        put(&database, "alone", false).await;
+        put(&database, "again", true).await;
+        put(&database, "last", false).await;
+        assert_eq!(names(&database).await, ["again"]);
+        // The lock is fair: these are one batch, in this order.
+        let together = (0..12).map(|n| {
+            let database = &database;
+            async move { put(database, &format!("n{n:02}"), n % 3 != 1).await }
+        });
+        futures_util::future::join_all(together).await;
+        // And one whose statement failed.
+        let mut write = database.begin().await.unwrap();
+        let failed = sqlx::query("INSERT INTO repositories (name) VALUES ('half')")
+            .execute(write.connection().unwrap())
+            .await;
+        assert!(failed.is_err());
+        drop(write);
+        put(&database, "z", true).await;
+        let kept = (0..12).filter(|n| n % 3 != 1).map(|n| format!("n{n:02}"));
+        let mut expected = vec!["again".to_owned()];
+        expected.extend(kept);
+        expected.push("z".to_owned());
+        assert_eq!(names(&database).await, expected);
     }
 }

@@ -135,9 +135,8 @@ impl Registry {
             self.rehash(&record, digest.algorithm()).await?
         };
         let expected = chunk.size_bytes;
-        if self.db.find_blob(repository, digest).await?.is_none() {
-            self.check_room(repository, expected).await?;
-        }
+        self.check_room_of_blob(repository, digest, expected)
+            .await?;
         let ingested = ingest(&self.store, chunk.body, hasher).await?;
         self.check_size(&ingested, expected).await?;
         if foreseen && ingested.broken.is_some() {
@@ -167,9 +166,8 @@ impl Registry {
     ) -> Result<(), RegistryError> {
         let hasher = DigestHasher::new(digest.algorithm());
         let expected = chunk.size_bytes;
-        if self.db.find_blob(repository, digest).await?.is_none() {
-            self.check_room(repository, expected).await?;
-        }
+        self.check_room_of_blob(repository, digest, expected)
+            .await?;
         let ingested = ingest(&self.store, chunk.body, hasher).await?;
         self.check_size(&ingested, expected).await?;
         let size_bytes = ingested.size_bytes;
@@ -286,6 +284,21 @@ impl Registry {
         size_bytes: Option<u64>,
     ) -> Result<(), RegistryError> {
         let quotas = self.policies().await?.quotas_of(repository);
+        let asked_bytes = size_bytes.unwrap_or_default();
+        Ok(self.db.check_room(&quotas, asked_bytes).await?)
+    }
+
+    /// The same, but what the repository shows already needs none.
+    async fn check_room_of_blob(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        size_bytes: Option<u64>,
+    ) -> Result<(), RegistryError> {
+        let quotas = self.policies().await?.quotas_of(repository);
+        if quotas.is_empty() || self.db.find_blob(repository, digest).await?.is_some() {
+            return Ok(());
+        }
         let asked_bytes = size_bytes.unwrap_or_default();
         Ok(self.db.check_room(&quotas, asked_bytes).await?)
     }

@@ -14,6 +14,7 @@ pub(super) async fn suite(app: &TestApp) {
     the_set_is_found(app).await;
     stars_count(app).await;
     the_newest_image_is_what_is_found(app).await;
+    the_same_words_again(app).await;
     what_is_said_of_a_repository(app).await;
     an_old_image_is_described_later(app).await;
     repositories_are_told_of(app).await;
@@ -183,6 +184,33 @@ async fn the_newest_image_is_what_is_found(app: &TestApp) {
     let manifest = format!("/v2/find/wallaby/manifests/{digest}");
     app.delete(&manifest).await.is(StatusCode::ACCEPTED);
     assert_eq!(search(app, "possum").await, ["find/wallaby"]);
+}
+
+/// Another image with the words of the newest one takes its place.
+async fn the_same_words_again(app: &TestApp) {
+    let name = "find/wallaby";
+    let layer = app.push_blob(name, b"layer").await;
+    let says = |vendor: &str, round: u32| {
+        let more = json!({"annotations": {"vendor": vendor}, "round": round});
+        image(&layer, 5, &layer, 5, &more)
+    };
+    let mut pushed = Vec::new();
+    for (vendor, round) in [("Koala Ltd", 1), ("Koala Ltd", 2), ("Wombat Ltd", 3)] {
+        let tag = round.to_string();
+        let digest = app
+            .push_manifest(name, &format!("again-{tag}"), &says(vendor, round))
+            .await;
+        pushed.push(digest);
+        let word = vendor.trim_end_matches(" Ltd");
+        assert_eq!(search(app, word).await, [name], "{round}");
+    }
+    assert!(search(app, "koala").await.is_empty());
+    for (digest, word) in pushed.iter().rev().zip(["koala", "koala", "possum"]) {
+        let manifest = format!("/v2/{name}/manifests/{digest}");
+        app.delete(&manifest).await.is(StatusCode::ACCEPTED);
+        assert_eq!(search(app, word).await, [name], "{word}");
+    }
+    assert!(search(app, "koala").await.is_empty());
 }
 
 async fn what_is_said_of_a_repository(app: &TestApp) {

@@ -180,11 +180,10 @@ impl Database {
             let Some(holder) = holder else {
                 return Ok(MountBlob::Unknown);
             };
-            let repository_id = repositories::ensure(connection, repository).await?;
-            if !quotas.is_empty() && !is_linked(connection, repository_id, digest).await? {
+            if !quotas.is_empty() && !is_linked(connection, repository, digest).await? {
                 quotas::charge(connection, quotas, size(&holder, "size_bytes")?).await?;
             }
-            link(connection, repository_id, digest).await?;
+            link(connection, repository, digest).await?;
             write.commit().await?;
             Ok(MountBlob::Mounted)
         })
@@ -214,7 +213,7 @@ impl Database {
             .bind(digest.to_string())
             .fetch_optional(&mut *connection)
             .await?;
-            let linked = is_linked(connection, repository_id, digest).await?;
+            let linked = is_linked(connection, repository, digest).await?;
             match (linked, holder) {
                 (false, _) => return Ok(DeleteBlob::Unknown),
                 (true, Some(row)) => {
@@ -265,15 +264,15 @@ async fn commit(
     (session, quotas): (Option<(&str, u64)>, &[Quota]),
 ) -> Result<CommittedBlob, DbError> {
     let connection = write.connection()?;
-    let repository_id = repositories::ensure(connection, blob.repository).await?;
     let mut segments = Vec::new();
     if let Some((upload, offset)) = session {
+        let repository_id = repositories::ensure(connection, blob.repository).await?;
         match uploads::take(connection, repository_id, upload, offset).await? {
             Some(earlier) => segments = earlier,
             None => return Ok(CommittedBlob::UploadMoved),
         }
     }
-    if !quotas.is_empty() && !is_linked(connection, repository_id, blob.digest).await? {
+    if !quotas.is_empty() && !is_linked(connection, blob.repository, blob.digest).await? {
         // What the session held is not counted any more.
         quotas::charge(connection, quotas, blob.size_bytes).await?;
     }
@@ -291,20 +290,21 @@ async fn commit(
             .collect();
         garbage::queue(connection, &spare_keys).await?;
     }
-    link(connection, repository_id, blob.digest).await?;
+    link(connection, blob.repository, blob.digest).await?;
     write.commit().await?;
     Ok(CommittedBlob::Visible { spare_keys })
 }
 
 async fn is_linked(
     connection: &mut AnyConnection,
-    repository_id: i64,
+    repository: &RepositoryName,
     digest: &Digest,
 ) -> Result<bool, DbError> {
     let row = sqlx::query(
-        "SELECT 1 AS one FROM repository_blobs WHERE repository_id = $1 AND digest = $2",
+        "SELECT 1 AS one FROM repository_blobs l JOIN repositories r ON r.id = l.repository_id
+         WHERE r.name = $1 AND l.digest = $2",
     )
-    .bind(repository_id)
+    .bind(repository.as_str())
     .bind(digest.to_string())
     .fetch_optional(connection)
     .await?;
@@ -347,21 +347,37 @@ pub(super) async fn insert_segments(
     Ok(())
 }
 
+/// Shows a blob in a repository, whose row is made when this is the first push
+/// to it.
 async fn link(
     connection: &mut AnyConnection,
-    repository_id: i64,
+    repository: &RepositoryName,
     digest: &Digest,
 ) -> Result<(), DbError> {
-    sqlx::query(
-        "INSERT INTO repository_blobs (repository_id, digest, linked_at) VALUES ($1, $2, $3)
+    if !link_where_it_exists(connection, repository, digest).await? {
+        repositories::ensure(connection, repository).await?;
+        link_where_it_exists(connection, repository, digest).await?;
+    }
+    Ok(())
+}
+
+/// False when the repository has no row.
+async fn link_where_it_exists(
+    connection: &mut AnyConnection,
+    repository: &RepositoryName,
+    digest: &Digest,
+) -> Result<bool, DbError> {
+    let linked = sqlx::query(
+        "INSERT INTO repository_blobs (repository_id, digest, linked_at)
+         SELECT id, $2, $3 FROM repositories WHERE name = $1
          ON CONFLICT (repository_id, digest) DO UPDATE SET linked_at = excluded.linked_at",
     )
-    .bind(repository_id)
+    .bind(repository.as_str())
     .bind(digest.to_string())
     .bind(now_ms())
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(linked.rows_affected() > 0)
 }
 
 pub(super) async fn unlink(

@@ -66,13 +66,39 @@ const ON_POSTGRES: &str = search!(
      WHERE name || description @@ $8::text::tsquery"
 );
 
-/// By what a repository is indexed, and by what it should be.
-pub(super) const NEWEST: &str = "SELECT described_by, words_version,
-       COALESCE(
-         (SELECT t.digest FROM tags t WHERE t.repository_id = $1 AND t.name = 'latest'),
-         (SELECT t.digest FROM tags t WHERE t.repository_id + 0 = $1
-          ORDER BY t.updated_at DESC LIMIT 1), '') AS newest
-     FROM repositories WHERE id = $1";
+/// The digest of the newest image of the repository `$1`.
+macro_rules! newest {
+    () => {
+        "COALESCE(
+           (SELECT t.digest FROM tags t WHERE t.repository_id = $1 AND t.name = 'latest'),
+           (SELECT t.digest FROM tags t WHERE t.repository_id + 0 = $1
+            ORDER BY t.updated_at DESC LIMIT 1), '')"
+    };
+}
+
+/// By what a repository should be indexed.
+pub(super) const NEWEST: &str = concat!(
+    "SELECT ",
+    newest!(),
+    " AS newest FROM repositories WHERE id = $1"
+);
+
+/// Has a repository indexed by its newest image, if that needs nothing: it was
+/// already, or by one that said the same, as most do that are pushed to a tag
+/// again. Indexes are not compared: some of what they say is their images'.
+pub(super) const FOLLOW: &str = concat!(
+    "UPDATE repositories SET described_by = n.newest FROM (SELECT ",
+    newest!(),
+    " AS newest) n
+     WHERE id = $1 AND words_version = $2 AND (described_by = n.newest
+       OR (EXISTS (SELECT 1 FROM manifest_facts f JOIN manifest_facts g
+             ON g.repository_id = f.repository_id
+            AND g.description = f.description AND g.labels = f.labels
+           WHERE f.repository_id = $1 AND f.digest = described_by AND g.digest = n.newest)
+         AND NOT EXISTS (SELECT 1 FROM manifest_references e
+           WHERE e.repository_id = $1 AND e.manifest_digest IN (described_by, n.newest)
+             AND e.target_kind = 'manifest')))"
+);
 
 impl Database {
     /// Up to `limit` repositories after the first `offset` that a term finds:
@@ -156,6 +182,14 @@ pub(super) async fn refresh(
     connection: &mut AnyConnection,
     repository_id: i64,
 ) -> Result<(), DbError> {
+    let followed = sqlx::query(FOLLOW)
+        .bind(repository_id)
+        .bind(words::VERSION)
+        .execute(&mut *connection)
+        .await?;
+    if followed.rows_affected() > 0 {
+        return Ok(());
+    }
     let row = sqlx::query(NEWEST)
         .bind(repository_id)
         .fetch_optional(&mut *connection)
@@ -164,39 +198,7 @@ pub(super) async fn refresh(
         return Ok(());
     };
     let newest: String = row.try_get("newest")?;
-    let version: i64 = row.try_get("words_version")?;
-    if version == words::VERSION {
-        let same = row.try_get::<String, _>("described_by")? == newest;
-        if same || says_the_same(connection, repository_id, &newest).await? {
-            return Ok(());
-        }
-    }
     index(kind, connection, repository_id, &newest).await
-}
-
-/// Whether an image says what that one said by which the repository is indexed,
-/// as most do that are pushed to a tag again; then it is indexed by this one.
-/// Indexes are not compared: some of what they say is their images'.
-async fn says_the_same(
-    connection: &mut AnyConnection,
-    repository_id: i64,
-    newest: &str,
-) -> Result<bool, DbError> {
-    let taken = sqlx::query(
-        "UPDATE repositories SET described_by = $2 WHERE id = $1
-           AND EXISTS (SELECT 1 FROM manifest_facts f JOIN manifest_facts g
-               ON g.repository_id = f.repository_id
-              AND g.description = f.description AND g.labels = f.labels
-             WHERE f.repository_id = $1 AND f.digest = described_by AND g.digest = $2)
-           AND NOT EXISTS (SELECT 1 FROM manifest_references e
-             WHERE e.repository_id = $1 AND e.manifest_digest IN (described_by, $2)
-               AND e.target_kind = 'manifest')",
-    )
-    .bind(repository_id)
-    .bind(newest)
-    .execute(connection)
-    .await?;
-    Ok(taken.rows_affected() > 0)
 }
 
 /// Indexes a repository by what `newest`, a manifest or nothing, says.

@@ -13,6 +13,7 @@
 //! tls      [2] certificates, given or made, read again when they change
 //! blob_store [2] the only module that knows object stores
 //! sys      [1] what takes unsafe code
+//! lane     [1] blocking work in order, on threads that nobody holds
 //! config       what the operator said; each floor is handed its own part
 //! ```
 //!
@@ -28,6 +29,7 @@ mod db;
 mod error_chain;
 mod http;
 mod jobs;
+mod lane;
 mod maintenance;
 mod registry;
 mod sys;

@@ -12,12 +12,12 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: [(&str, &[&str]); 9] = [
     ("config", &[]),
     ("sys", &[]),
-    ("blob_store", &["sys", "config"]),
+    ("blob_store", &["lane", "sys", "config"]),
     ("db", &["config"]),
     ("tls", &["config"]),
     ("auth", &["db", "config"]),
     // Both stores hand their errors up as they are.
-    ("registry", &["blob_store", "db", "config"]),
+    ("registry", &["blob_store", "db", "lane", "config"]),
     // error.rs sorts the stores' errors into statuses.
     (
         "http",

@@ -21,10 +21,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::spawn_blocking;
 
 use super::staged::Staged;
 use super::{StoreError, key};
+use crate::lane::Lane;
 
 /// One segment on its way to the disk.
 #[derive(Debug)]
@@ -34,8 +35,8 @@ pub(super) struct DiskWriter {
     target: PathBuf,
     /// The first batch, for as long as it is the only one.
     first: Option<Vec<Bytes>>,
-    /// The batch before this one, being written.
-    in_flight: Option<JoinHandle<io::Result<Staged>>>,
+    /// What the staging file is written in, when there is more.
+    lane: Option<Lane<Option<Staged>>>,
     /// Whether the staging file is no longer this writer's to remove.
     published: bool,
 }
@@ -48,51 +49,50 @@ impl DiskWriter {
             target: root.join(key),
             root,
             first: None,
-            in_flight: None,
+            lane: None,
             published: false,
         }
     }
 
     pub(super) async fn write(&mut self, mut batch: Vec<Bytes>) -> Result<(), StoreError> {
-        let file = self.settle().await?;
         if let Some(first) = self.first.take() {
             drop(batch.splice(..0, first));
-        } else if file.is_none() {
+        } else if self.lane.is_none() {
             self.first = Some(batch);
             return Ok(());
         }
         let staging = self.staging.clone();
-        self.in_flight = Some(spawn_blocking(move || {
-            let mut file = match file {
+        let lane = self.lane.get_or_insert_with(|| Lane::new(None));
+        let written = lane.push(move |file: &mut Option<Staged>| {
+            let file = match file {
                 Some(file) => file,
-                None => Staged::create(&staging)?,
+                None => file.insert(Staged::create(&staging)?),
             };
-            file.write(&batch)?;
-            Ok(file)
-        }));
-        Ok(())
+            file.write(&batch)
+        });
+        written
+            .await
+            .map_err(|error| StoreError::disk("writing a segment", error))
     }
 
     pub(super) async fn finish(mut self) -> Result<(), StoreError> {
-        let staged = self.settle().await?;
+        let staged = match &self.lane {
+            Some(lane) => lane.finish().await,
+            None => Ok(None),
+        };
+        let staged = staged.map_err(|error| StoreError::disk("writing a segment", error))?;
         let (staging, target) = (self.staging.clone(), self.target.clone());
         let first = self.first.take().unwrap_or_default();
         let published = spawn_blocking(move || match staged {
             Some(file) => publish(file, &staging, &target),
             None => write_small(&first, &target),
         });
-        joined(published.await, "publishing a segment")?;
+        published
+            .await
+            .unwrap_or_else(|error| Err(error.into()))
+            .map_err(|error| StoreError::disk("publishing a segment", error))?;
         self.published = true;
         Ok(())
-    }
-
-    /// Waits for the batch in flight and gives the file back; `None` before the
-    /// first batch.
-    async fn settle(&mut self) -> Result<Option<Staged>, StoreError> {
-        let Some(in_flight) = self.in_flight.take() else {
-            return Ok(None);
-        };
-        joined(in_flight.await, "writing a segment").map(Some)
     }
 }
 
@@ -101,13 +101,13 @@ impl Drop for DiskWriter {
         if self.published {
             return;
         }
-        let in_flight = self.in_flight.take();
+        let lane = self.lane.take();
         let staging = std::mem::take(&mut self.staging);
         let _root = Arc::clone(&self.root);
         tokio::spawn(async move {
             // The file must not be created after it was removed.
-            if let Some(in_flight) = in_flight {
-                drop(in_flight.await);
+            if let Some(lane) = lane {
+                drop(lane.finish().await);
             }
             match tokio::fs::remove_file(&staging).await {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -151,15 +151,6 @@ fn sync_folder_of(path: &Path) -> io::Result<()> {
         Some(folder) => File::open(folder)?.sync_all(),
         None => Ok(()),
     }
-}
-
-fn joined<T>(
-    outcome: Result<io::Result<T>, tokio::task::JoinError>,
-    doing: &'static str,
-) -> Result<T, StoreError> {
-    outcome
-        .unwrap_or_else(|error| Err(io::Error::other(error)))
-        .map_err(|error| StoreError::disk(doing, error))
 }
 
 /// Makes the folders that segments are written to.

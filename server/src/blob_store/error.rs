@@ -30,7 +30,7 @@ pub enum StoreError {
     },
     /// A piece of our own work ended without a result.
     #[error("a task ended without a result")]
-    Task(#[source] tokio::task::JoinError),
+    Task(#[source] io::Error),
     /// It was gone on with after an error.
     #[error("the write was given up before")]
     Abandoned,

@@ -4,8 +4,10 @@
 //! durable when its writer has finished. Nothing here knows digests, blobs or
 //! rows: whether a segment belongs to anything is the database's word alone.
 
+mod aligned;
 mod disk;
 mod error;
+mod gather;
 mod key;
 mod multipart;
 mod open;
@@ -26,11 +28,9 @@ use object_store::signer::Signer;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 
 pub(crate) use error::StoreError;
+pub(crate) use gather::Gather;
 use multipart::{MultipartWriter, Target};
 pub(crate) use read::Reader;
-
-/// How many bytes a writer is best handed at a time.
-pub(crate) const BATCH_BYTES: usize = 1024 * 1024;
 
 /// The largest segment, in bytes: keeps an object within every store's number
 /// of parts, and what one broken connection can waste within reason.

@@ -127,7 +127,7 @@ impl MultipartWriter {
         };
         let part = match in_flight.await {
             Ok(outcome) => outcome?,
-            Err(error) => return Err(StoreError::Task(error)),
+            Err(error) => return Err(StoreError::Task(error.into())),
         };
         if let Some(upload) = &mut self.upload {
             upload.sent.push(part);

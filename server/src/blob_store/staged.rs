@@ -13,18 +13,20 @@ use std::path::Path;
 use bytes::Bytes;
 use rustix::fs::OFlags;
 
-/// What memory and offsets are multiples of: a page, which no file system's
-/// blocks or disk's sectors are larger than in practice.
-const ALIGNMENT: usize = 4096;
-
-/// How much is written at a time.
-const BUFFER_BYTES: usize = 1024 * 1024;
+use super::aligned::{ALIGNMENT, Aligned};
 
 /// One segment before it has its name.
 #[derive(Debug)]
 pub(super) struct Staged {
     file: File,
-    /// What gathers for the next direct write; `None` where there are none.
+    /// How it is written past the page cache; `None` where it is not.
+    direct: Option<Direct>,
+}
+
+/// What no direct write could take yet.
+#[derive(Debug, Default)]
+struct Direct {
+    /// Not there before it is needed.
     gathering: Option<Aligned>,
 }
 
@@ -40,16 +42,13 @@ impl Staged {
         {
             Ok(file) => Ok(Self {
                 file,
-                gathering: Some(Aligned::new()),
+                direct: Some(Direct::default()),
             }),
             // The file system has no such thing.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                 // Some make the file before they look at the flag.
                 let file = options.create_new(false).create(true).open(path)?;
-                Ok(Self {
-                    file,
-                    gathering: None,
-                })
+                Ok(Self { file, direct: None })
             }
             Err(error) => Err(error),
         }
@@ -59,21 +58,38 @@ impl Staged {
     pub(super) fn write(&mut self, batch: &[Bytes]) -> io::Result<()> {
         for bytes in batch {
             let mut left: &[u8] = bytes;
-            while let Some(gathering) = self.gathering.as_mut().filter(|_| !left.is_empty()) {
-                left = &left[gathering.fill(left)..];
-                if !gathering.is_full() {
-                    continue;
-                }
-                if write_direct(&mut self.file, gathering.bytes())? {
-                    gathering.size = 0;
-                } else {
-                    // Stricter than the rules above: as any other file from here on.
-                    self.leave_direct()?;
-                }
+            while !left.is_empty() && self.direct.is_some() {
+                left = self.write_some(left)?;
             }
             self.file.write_all(left)?;
         }
         Ok(())
+    }
+
+    /// Takes the first of some bytes; returns the others.
+    fn write_some<'a>(&mut self, bytes: &'a [u8]) -> io::Result<&'a [u8]> {
+        let Some(direct) = &mut self.direct else {
+            return Ok(bytes);
+        };
+        let (blocks, rest) = direct.as_they_are(bytes);
+        if !blocks.is_empty() {
+            if write_direct(&mut self.file, blocks)? {
+                return Ok(rest);
+            }
+            self.leave_direct()?;
+            return Ok(bytes);
+        }
+        let gathering = direct.gathering.get_or_insert_with(Aligned::new);
+        let rest = &bytes[gathering.fill(bytes)..];
+        if gathering.is_full() {
+            if write_direct(&mut self.file, gathering.as_ref())? {
+                gathering.clear();
+            } else {
+                // Stricter than the rules above: as any other file from here on.
+                self.leave_direct()?;
+            }
+        }
+        Ok(rest)
     }
 
     /// Returns once every byte is on the disk. Blocking.
@@ -84,11 +100,27 @@ impl Staged {
 
     /// Writes what gathered, which may be of any size, through the page cache.
     fn leave_direct(&mut self) -> io::Result<()> {
-        if let Some(gathering) = self.gathering.take() {
+        if let Some(direct) = self.direct.take() {
             rustix::fs::fcntl_setfl(&self.file, OFlags::empty())?;
-            self.file.write_all(gathering.bytes())?;
+            if let Some(gathering) = direct.gathering {
+                self.file.write_all(gathering.as_ref())?;
+            }
         }
         Ok(())
+    }
+}
+
+impl Direct {
+    /// Splits what can be written where it is from the rest.
+    fn as_they_are<'a>(&self, bytes: &'a [u8]) -> (&'a [u8], &'a [u8]) {
+        let behind_others = self.gathering.as_ref().is_some_and(|all| !all.is_empty());
+        let is_aligned = bytes.as_ptr().align_offset(ALIGNMENT) == 0;
+        let whole = bytes.len() - bytes.len() % ALIGNMENT;
+        bytes.split_at(if is_aligned && !behind_others {
+            whole
+        } else {
+            0
+        })
     }
 }
 
@@ -109,46 +141,9 @@ fn write_direct(file: &mut File, mut bytes: &[u8]) -> io::Result<bool> {
     Ok(true)
 }
 
-/// A buffer at an address that direct writes may begin at.
-#[derive(Debug)]
-struct Aligned {
-    memory: Box<[u8]>,
-    /// Where in `memory` the buffer begins.
-    start: usize,
-    size: usize,
-}
-
-impl Aligned {
-    fn new() -> Self {
-        let memory = vec![0; BUFFER_BYTES + ALIGNMENT].into_boxed_slice();
-        let start = memory.as_ptr().align_offset(ALIGNMENT);
-        Self {
-            memory,
-            start,
-            size: 0,
-        }
-    }
-
-    /// Takes as much of `bytes` as there is room for; returns how many.
-    fn fill(&mut self, bytes: &[u8]) -> usize {
-        let n_bytes = bytes.len().min(BUFFER_BYTES - self.size);
-        let end = self.start + self.size;
-        self.memory[end..end + n_bytes].copy_from_slice(&bytes[..n_bytes]);
-        self.size += n_bytes;
-        n_bytes
-    }
-
-    const fn is_full(&self) -> bool {
-        self.size == BUFFER_BYTES
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.memory[self.start..self.start + self.size]
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::aligned::BUFFER_BYTES;
     use super::*;
 
     fn written(folder: &Path, sizes: &[usize]) {
@@ -189,6 +184,24 @@ mod tests {
     }
 
     #[test]
+    fn blocks_are_written_where_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("staged");
+        let mut staged = Staged::create(&path).unwrap();
+        let content: Vec<u8> = (0..=250).cycle().take(BUFFER_BYTES).collect();
+        let mut aligned = Aligned::new();
+        aligned.fill(&content);
+        let aligned = aligned.freeze();
+        let batch = [aligned.clone(), aligned.slice(..=2 * ALIGNMENT), aligned];
+        staged.write(&batch[..1]).unwrap();
+        let direct = staged.direct.as_ref().unwrap();
+        assert!(direct.gathering.is_none(), "nothing was copied");
+        staged.write(&batch[1..]).unwrap();
+        staged.sync().unwrap();
+        assert!(std::fs::read(&path).unwrap() == batch.concat());
+    }
+
+    #[test]
     fn a_file_that_is_there_is_not_written_over() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("staged");
@@ -204,11 +217,11 @@ mod tests {
         let path = folder.path().join("staged");
         let mut staged = Staged::create(&path).unwrap();
         // No address of this buffer is one that a direct write may begin at.
-        let gathering = staged.gathering.as_mut().unwrap();
-        gathering.start += 1;
+        let direct = staged.direct.as_mut().unwrap();
+        direct.gathering.insert(Aligned::new()).misalign();
         let content: Vec<u8> = (0..=250).cycle().take(BUFFER_BYTES + 9).collect();
         staged.write(&[Bytes::copy_from_slice(&content)]).unwrap();
-        assert!(staged.gathering.is_none());
+        assert!(staged.direct.is_none());
         staged.sync().unwrap();
         assert!(std::fs::read(&path).unwrap() == content);
     }

@@ -1,17 +1,17 @@
 //! From a request's body to segments in the store, hashed on the way.
 //!
-//! Three things run side by side: the socket is read, the batch before is
-//! hashed, the batch before that is written. What is in memory is bounded by
-//! those three batches, however large the blob is.
+//! Three things run side by side: the socket is read into a batch, earlier ones
+//! are hashed and written. What is in memory is bounded by the few that a lane
+//! takes, however large the blob is.
 
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt as _};
 use hythe_oci::DigestHasher;
-use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::RegistryError;
-use crate::blob_store::{BATCH_BYTES, BlobStore, SEGMENT_BYTES, SegmentWriter, StoreError};
+use crate::blob_store::{BlobStore, Gather, SEGMENT_BYTES, SegmentWriter, StoreError};
 use crate::db::Segment;
+use crate::lane::Lane;
 
 /// A body on its way in.
 pub(crate) type Incoming = BoxStream<'static, Result<Bytes, BodyError>>;
@@ -54,7 +54,7 @@ pub(super) async fn ingest(
 ) -> Result<Ingested, RegistryError> {
     let mut ingest = Ingest {
         store,
-        hashing: Hashing::Idle(Box::new(hasher)),
+        hashing: Hashing::Here(Box::new(hasher)),
         writer: None,
         segments: Vec::new(),
         size_bytes: 0,
@@ -91,32 +91,32 @@ struct Ingest<'a> {
 
 impl Ingest<'_> {
     async fn drain(&mut self, mut body: Incoming) -> Result<Option<BodyError>, StoreError> {
-        let mut batch = Vec::new();
-        let mut batch_bytes = 0;
+        let mut gather = Gather::default();
         let mut broken = None;
         while let Some(piece) = body.next().await {
             match piece {
-                Ok(bytes) => {
-                    batch_bytes += bytes.len();
-                    batch.push(bytes);
+                Ok(mut piece) => {
+                    while !piece.is_empty() {
+                        if let Some(batch) = gather.take_from(&mut piece) {
+                            self.take(batch).await?;
+                        }
+                    }
                 }
                 Err(error) => {
                     broken = Some(error);
                     break;
                 }
             }
-            if batch_bytes >= BATCH_BYTES {
-                self.take(std::mem::take(&mut batch), batch_bytes).await?;
-                batch_bytes = 0;
-            }
         }
-        if batch_bytes > 0 {
-            self.take(batch, batch_bytes).await?;
-        }
+        self.take(gather.rest()).await?;
         Ok(broken)
     }
 
-    async fn take(&mut self, batch: Vec<Bytes>, batch_bytes: usize) -> Result<(), StoreError> {
+    async fn take(&mut self, batch: Vec<Bytes>) -> Result<(), StoreError> {
+        let batch_bytes: usize = batch.iter().map(Bytes::len).sum();
+        if batch_bytes == 0 {
+            return Ok(());
+        }
         self.size_bytes += batch_bytes as u64;
         self.hashing.update(batch.clone(), batch_bytes).await?;
         let writer = self.writer.get_or_insert_with(|| self.store.writer());
@@ -140,37 +140,40 @@ impl Ingest<'_> {
     }
 }
 
-/// The digest's state: here, or on a thread that is adding to it.
+/// The digest's state: here, or where threads add to it.
 enum Hashing {
-    Idle(Box<DigestHasher>),
-    Busy(JoinHandle<Box<DigestHasher>>),
+    Here(Box<DigestHasher>),
+    Elsewhere(Lane<Box<DigestHasher>>),
     /// Only while it changes from one to the other.
     Moving,
 }
 
 impl Hashing {
     async fn update(&mut self, batch: Vec<Bytes>, batch_bytes: usize) -> Result<(), StoreError> {
-        let mut hasher = self.settle().await?;
-        *self = if batch_bytes < INLINE_HASH_BYTES {
-            update(&mut hasher, &batch);
-            Self::Idle(hasher)
-        } else {
-            Self::Busy(spawn_blocking(move || {
-                update(&mut hasher, &batch);
-                hasher
-            }))
+        if let Self::Here(hasher) = self
+            && batch_bytes <= INLINE_HASH_BYTES
+        {
+            update(hasher, &batch);
+            return Ok(());
+        }
+        *self = match std::mem::replace(self, Self::Moving) {
+            Self::Here(hasher) => Self::Elsewhere(Lane::new(hasher)),
+            other => other,
         };
-        Ok(())
+        let Self::Elsewhere(lane) = self else {
+            return Err(StoreError::Abandoned);
+        };
+        let job = move |hasher: &mut Box<DigestHasher>| {
+            update(hasher, &batch);
+            Ok(())
+        };
+        lane.push(job).await.map_err(StoreError::Task)
     }
 
-    async fn finish(mut self) -> Result<DigestHasher, StoreError> {
-        Ok(*self.settle().await?)
-    }
-
-    async fn settle(&mut self) -> Result<Box<DigestHasher>, StoreError> {
-        match std::mem::replace(self, Self::Moving) {
-            Self::Idle(hasher) => Ok(hasher),
-            Self::Busy(task) => task.await.map_err(StoreError::Task),
+    async fn finish(self) -> Result<DigestHasher, StoreError> {
+        match self {
+            Self::Here(hasher) => Ok(*hasher),
+            Self::Elsewhere(lane) => Ok(*lane.finish().await.map_err(StoreError::Task)?),
             Self::Moving => Err(StoreError::Abandoned),
         }
     }

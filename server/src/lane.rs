@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 
-/// How many jobs there are at most: one that runs, and two that wait.
-const JOBS: u32 = 3;
+/// How many jobs there are at most: one that runs, and three that wait.
+const JOBS: u32 = 4;
 
 /// The thing, and what is to be done with it.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use bytes::Bytes;
 pub(super) const ALIGNMENT: usize = 4096;
 
 /// How much a buffer holds.
-pub(super) const BUFFER_BYTES: usize = 1024 * 1024;
+pub(super) const BUFFER_BYTES: usize = 512 * 1024;
 
 /// Buffers that are kept for the next uploads, of all requests.
 const SPARE_BUFFERS: usize = 4;

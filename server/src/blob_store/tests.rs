@@ -3,10 +3,12 @@
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 
-use super::aligned::BUFFER_BYTES as BATCH_BYTES;
 use super::{BlobStore, StoreError};
 use crate::config::StorageConfig;
 use crate::testing;
+
+/// How much a writer is handed at a time.
+const BATCH_BYTES: usize = 1024 * 1024;
 
 #[tokio::test]
 async fn on_memory() {

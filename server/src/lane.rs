@@ -70,12 +70,15 @@ impl<T: Send + 'static> Lane<T> {
         let Ok(room) = Arc::clone(&self.room).acquire_owned().await else {
             return Err(self.failure());
         };
-        let mut all = lock(&self.work);
-        all.waiting.push_back(Job {
-            run: Box::new(job),
-            room,
-        });
-        if let Some(thing) = all.thing.take() {
+        let idle = {
+            let mut work = lock(&self.work);
+            work.waiting.push_back(Job {
+                run: Box::new(job),
+                room,
+            });
+            work.thing.take()
+        };
+        if let Some(thing) = idle {
             let thread = Thread {
                 work: Arc::clone(&self.work),
                 room: Arc::clone(&self.room),

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! begin: lock, BEGIN if none is open, SAVEPOINT    ... statements ...
-//! commit: unlock, wait ───────────────────────────────┐
+//! commit: unlock, wait ─────────────────────────────────────┐
 //! another begin: lock, RELEASE, SAVEPOINT ... commit: wait ─┤
 //! committer: lock (queued behind them), COMMIT, answer all who wait
 //! ```
@@ -222,6 +222,9 @@ struct Batch {
 enum Stage {
     /// There is none.
     Closed,
+    /// Its savepoint is being opened. Seen by anyone, whoever wanted it left
+    /// meanwhile: it may be there or not, and nothing was done in it.
+    Joining,
     /// A change is under way in a savepoint. Seen by anyone but its owner, it is
     /// one that was dropped.
     Changing,
@@ -251,17 +254,24 @@ impl Batch {
             // IMMEDIATE: a writer in another process is waited for here, not
             // in the middle of a change.
             Stage::Closed => "BEGIN IMMEDIATE; SAVEPOINT change",
+            // Another one of that name inside it is fine.
+            Stage::Joining => "SAVEPOINT change",
             // The savepoint stays open when it is rolled back to.
             Stage::Changing => "ROLLBACK TO change",
             Stage::Changed => "RELEASE change; SAVEPOINT change",
         };
-        // Before the statement: should this future be dropped while it runs,
-        // whoever is next rolls back what it did.
-        self.stage = Stage::Changing;
+        // Before the statements: this future may be dropped while they run,
+        // which leaves out those that have not begun.
+        if self.stage != Stage::Changing {
+            self.stage = Stage::Joining;
+        }
         let joined = self.run(statement).await;
-        if joined.is_err() {
-            self.fail(DbError::GivenUp("a change could not join it"))
-                .await;
+        match &joined {
+            Ok(()) => self.stage = Stage::Changing,
+            Err(_) => {
+                self.fail(DbError::GivenUp("a change could not join it"))
+                    .await;
+            }
         }
         joined
     }
@@ -276,7 +286,7 @@ impl Batch {
         let statement = match self.stage {
             Stage::Closed => return,
             Stage::Changing => "ROLLBACK TO change; COMMIT",
-            Stage::Changed => "COMMIT",
+            Stage::Joining | Stage::Changed => "COMMIT",
         };
         self.commits.fetch_add(1, Ordering::SeqCst);
         let committed = self.run(statement).await;
@@ -349,6 +359,41 @@ mod tests {
             .iter()
             .map(|row| row.get("name"))
             .collect()
+    }
+
+    /// Begins a change and leaves after the runtime had `turns` at other things.
+    async fn begin_and_leave(database: &Database, turns: usize) {
+        let leave = async {
+            for _ in 0..turns {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            _begun = database.begin() => {}
+            () = leave => {}
+        }
+    }
+
+    #[tokio::test]
+    async fn who_leaves_while_it_begins_is_nobodys_failure() {
+        let (config, _keep) = testing::sqlite();
+        let database = Database::open(&config).await.unwrap();
+        let mut expected = Vec::new();
+        for round in 0..30 {
+            let (before, after) = (format!("{round:02}a"), format!("{round:02}b"));
+            for turns in [round, round / 2] {
+                begin_and_leave(&database, turns).await;
+            }
+            let leaving = (0..6).map(|n| begin_and_leave(&database, round + 7 * n));
+            tokio::join!(
+                put(&database, &before, true),
+                futures_util::future::join_all(leaving),
+                put(&database, &after, true),
+            );
+            expected.extend([before, after]);
+        }
+        assert_eq!(names(&database).await, expected);
     }
 
     #[tokio::test]

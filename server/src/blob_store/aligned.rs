@@ -1,8 +1,8 @@
 //! Memory at addresses that direct writes may begin at.
 
-use std::sync::{Mutex, PoisonError};
-
 use bytes::Bytes;
+
+use super::spare::Spare;
 
 /// What memory, sizes and offsets of direct writes are multiples of (open(2),
 /// `O_DIRECT`): a page, which no file system's blocks or disk's sectors are
@@ -12,12 +12,8 @@ pub(super) const ALIGNMENT: usize = 4096;
 /// How much a buffer holds.
 pub(super) const BUFFER_BYTES: usize = 512 * 1024;
 
-/// Buffers that are kept for the next uploads, of all requests.
-const SPARE_BUFFERS: usize = 4;
-
-/// Memory that nobody uses now. Fresh memory costs a page fault for every 4 KiB,
-/// as much as filling it.
-static SPARE: Mutex<Vec<Box<[u8]>>> = Mutex::new(Vec::new());
+/// For the next uploads.
+static SPARE: Spare = Spare::new(BUFFER_BYTES + ALIGNMENT, 4);
 
 /// A buffer that is filled from its beginning. Its memory goes back to the spare
 /// ones.
@@ -31,8 +27,7 @@ pub(super) struct Aligned {
 
 impl Aligned {
     pub(super) fn new() -> Self {
-        let spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let memory = spare.unwrap_or_else(|| vec![0; BUFFER_BYTES + ALIGNMENT].into_boxed_slice());
+        let memory = SPARE.take();
         let start = memory.as_ptr().align_offset(ALIGNMENT);
         Self {
             memory,
@@ -80,9 +75,6 @@ impl AsRef<[u8]> for Aligned {
 
 impl Drop for Aligned {
     fn drop(&mut self) {
-        let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
-        if spare.len() < SPARE_BUFFERS {
-            spare.push(std::mem::take(&mut self.memory));
-        }
+        SPARE.give_back(std::mem::take(&mut self.memory));
     }
 }

@@ -13,6 +13,7 @@ mod multipart;
 mod open;
 mod read;
 mod read_disk;
+mod spare;
 mod staged;
 #[cfg(test)]
 mod tests;

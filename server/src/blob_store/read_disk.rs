@@ -12,7 +12,7 @@ use std::io::{self, IoSliceMut};
 use std::num::NonZeroU64;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
@@ -20,6 +20,7 @@ use rustix::fs::Advice;
 use rustix::io::{Errno, ReadWriteFlags};
 use tokio::task::spawn_blocking;
 
+use super::spare::Spare;
 use super::{Reader, StoreError};
 use crate::sys::mapped;
 
@@ -129,9 +130,8 @@ fn read_cached(file: &File, buffer: &mut [u8], offset: u64) -> Result<usize, Err
     rustix::io::preadv2(file, buffers, offset, ReadWriteFlags::NOWAIT)
 }
 
-/// Buffers that nobody reads into now. A fresh one costs a page fault for every
-/// 4 KiB, as much as filling it.
-static SPARE: Mutex<Vec<Box<[u8]>>> = Mutex::new(Vec::new());
+/// For the next reads.
+static SPARE: Spare = Spare::new(PIECE_BYTES, SPARE_BUFFERS);
 
 /// A buffer that goes back to the spare ones when the last reader is done.
 struct Piece {
@@ -141,9 +141,8 @@ struct Piece {
 
 impl Piece {
     fn take() -> Self {
-        let spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner).pop();
         Self {
-            buffer: spare.unwrap_or_else(|| vec![0; PIECE_BYTES].into_boxed_slice()),
+            buffer: SPARE.take(),
             size: 0,
         }
     }
@@ -162,10 +161,7 @@ impl AsRef<[u8]> for Piece {
 
 impl Drop for Piece {
     fn drop(&mut self) {
-        let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
-        if spare.len() < SPARE_BUFFERS {
-            spare.push(std::mem::take(&mut self.buffer));
-        }
+        SPARE.give_back(std::mem::take(&mut self.buffer));
     }
 }
 
@@ -244,6 +240,6 @@ mod tests {
             .map(|_| Piece::take().filled(PIECE_BYTES))
             .collect();
         drop(pieces);
-        assert!(SPARE.lock().unwrap().len() <= SPARE_BUFFERS);
+        assert!(SPARE.n_kept() <= SPARE_BUFFERS);
     }
 }

@@ -58,10 +58,9 @@ impl Staged {
     pub(super) fn write(&mut self, batch: &[Bytes]) -> io::Result<()> {
         for bytes in batch {
             let mut left: &[u8] = bytes;
-            while !left.is_empty() && self.direct.is_some() {
+            while !left.is_empty() {
                 left = self.write_some(left)?;
             }
-            self.file.write_all(left)?;
         }
         Ok(())
     }
@@ -69,7 +68,8 @@ impl Staged {
     /// Takes the first of some bytes; returns the others.
     fn write_some<'a>(&mut self, bytes: &'a [u8]) -> io::Result<&'a [u8]> {
         let Some(direct) = &mut self.direct else {
-            return Ok(bytes);
+            self.file.write_all(bytes)?;
+            return Ok(&[]);
         };
         let (blocks, rest) = direct.as_they_are(bytes);
         if !blocks.is_empty() {
@@ -85,7 +85,6 @@ impl Staged {
             if write_direct(&mut self.file, gathering.as_ref())? {
                 gathering.clear();
             } else {
-                // Stricter than the rules above: as any other file from here on.
                 self.leave_direct()?;
             }
         }
@@ -124,7 +123,9 @@ impl Direct {
     }
 }
 
-/// False when the file system refuses the size or the address, having written nothing.
+/// False when the file system refuses the size or the address, having written
+/// nothing: it is stricter than [`ALIGNMENT`], and the file is written as any
+/// other from there on.
 fn write_direct(file: &mut File, mut bytes: &[u8]) -> io::Result<bool> {
     let all = bytes.len();
     while !bytes.is_empty() {

@@ -64,7 +64,7 @@ impl<T: Send + 'static> Lane<T> {
     ///
     /// That of an earlier job; there will be no other then.
     pub(crate) async fn push(
-        &self,
+        &mut self,
         job: impl FnOnce(&mut T) -> io::Result<()> + Send + 'static,
     ) -> io::Result<()> {
         let Ok(room) = Arc::clone(&self.room).acquire_owned().await else {
@@ -89,12 +89,28 @@ impl<T: Send + 'static> Lane<T> {
         Ok(())
     }
 
-    /// The thing, after every job that was handed over; to be called once.
+    /// Does a job that is not worth a thread, after every one that was handed
+    /// over.
+    ///
+    /// # Errors
+    ///
+    /// Its own, or that of the first job that failed.
+    pub(crate) async fn run_here(
+        &mut self,
+        job: impl FnOnce(&mut T) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut thing = self.finish().await?;
+        let done = job(&mut thing);
+        lock(&self.work).thing = Some(thing);
+        done
+    }
+
+    /// The thing, after every job that was handed over; there are to be no others.
     ///
     /// # Errors
     ///
     /// That of the first job that failed.
-    pub(crate) async fn finish(&self) -> io::Result<T> {
+    pub(crate) async fn finish(&mut self) -> io::Result<T> {
         let Ok(_everybody) = self.room.acquire_many(JOBS).await else {
             return Err(self.failure());
         };
@@ -158,7 +174,7 @@ mod tests {
 
     #[tokio::test]
     async fn jobs_are_done_in_order_and_few_wait() {
-        let lane = Lane::new(Vec::new());
+        let mut lane = Lane::new(Vec::new());
         for n in 0..1000 {
             lane.push(move |done: &mut Vec<i32>| {
                 done.push(n);
@@ -172,13 +188,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_job_that_is_done_here_waits_for_the_others() {
+        let mut lane = Lane::new(Vec::new());
+        for n in 0..100 {
+            let job = move |done: &mut Vec<i32>| {
+                done.push(n);
+                Ok(())
+            };
+            if n % 7 == 0 {
+                lane.run_here(job).await.unwrap();
+            } else {
+                lane.push(job).await.unwrap();
+            }
+        }
+        assert_eq!(lane.finish().await.unwrap(), (0..100).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
     async fn without_jobs_it_is_what_it_was() {
         assert_eq!(Lane::new(7).finish().await.unwrap(), 7);
     }
 
     #[tokio::test]
     async fn the_first_failure_is_told_and_ends_it() {
-        let lane = Lane::new(0);
+        let mut lane = Lane::new(0);
         lane.push(|_| Err(io::ErrorKind::StorageFull.into()))
             .await
             .unwrap();
@@ -193,7 +226,7 @@ mod tests {
         };
         assert_eq!(told.kind(), io::ErrorKind::StorageFull);
         lane.finish().await.unwrap_err();
-        let lane = Lane::new(0);
+        let mut lane = Lane::new(0);
         lane.push(|_| Err(io::ErrorKind::StorageFull.into()))
             .await
             .unwrap();
@@ -203,7 +236,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_a_failure() {
-        let lane = Lane::new(0);
+        let mut lane = Lane::new(0);
         lane.push(|_| panic!("of the test")).await.unwrap();
         lane.finish().await.unwrap_err();
     }

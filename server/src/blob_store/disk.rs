@@ -76,7 +76,7 @@ impl DiskWriter {
     }
 
     pub(super) async fn finish(mut self) -> Result<(), StoreError> {
-        let staged = match &self.lane {
+        let staged = match &mut self.lane {
             Some(lane) => lane.finish().await,
             None => Ok(None),
         };
@@ -106,7 +106,7 @@ impl Drop for DiskWriter {
         let _root = Arc::clone(&self.root);
         tokio::spawn(async move {
             // The file must not be created after it was removed.
-            if let Some(lane) = lane {
+            if let Some(mut lane) = lane {
                 drop(lane.finish().await);
             }
             match tokio::fs::remove_file(&staging).await {

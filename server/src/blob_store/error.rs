@@ -31,9 +31,6 @@ pub enum StoreError {
     /// A piece of our own work ended without a result.
     #[error("a task ended without a result")]
     Task(#[source] io::Error),
-    /// It was gone on with after an error.
-    #[error("the write was given up before")]
-    Abandoned,
     /// Another process serves from this folder.
     #[error("another registry is using {}", root.display())]
     InUse {

@@ -54,7 +54,7 @@ pub(super) async fn ingest(
 ) -> Result<Ingested, RegistryError> {
     let mut ingest = Ingest {
         store,
-        hashing: Hashing::Here(Box::new(hasher)),
+        hashing: Lane::new(hasher),
         writer: None,
         segments: Vec::new(),
         size_bytes: 0,
@@ -67,7 +67,7 @@ pub(super) async fn ingest(
         Ok(broken) => Ok(Ingested {
             segments: ingest.segments,
             size_bytes: ingest.size_bytes,
-            hasher: ingest.hashing.finish().await?,
+            hasher: ingest.hashing.finish().await.map_err(StoreError::Task)?,
             broken,
         }),
         Err(error) => {
@@ -83,7 +83,7 @@ pub(super) async fn ingest(
 
 struct Ingest<'a> {
     store: &'a BlobStore,
-    hashing: Hashing,
+    hashing: Lane<DigestHasher>,
     writer: Option<SegmentWriter>,
     segments: Vec<Segment>,
     size_bytes: u64,
@@ -118,13 +118,26 @@ impl Ingest<'_> {
             return Ok(());
         }
         self.size_bytes += batch_bytes as u64;
-        self.hashing.update(batch.clone(), batch_bytes).await?;
+        self.hash(batch.clone(), batch_bytes).await?;
         let writer = self.writer.get_or_insert_with(|| self.store.writer());
         writer.write(batch).await?;
         if writer.size_bytes() >= SEGMENT_BYTES {
             self.close().await?;
         }
         Ok(())
+    }
+
+    async fn hash(&mut self, batch: Vec<Bytes>, batch_bytes: usize) -> Result<(), StoreError> {
+        let job = move |hasher: &mut DigestHasher| {
+            update(hasher, &batch);
+            Ok(())
+        };
+        let hashed = if batch_bytes <= INLINE_HASH_BYTES {
+            self.hashing.run_here(job).await
+        } else {
+            self.hashing.push(job).await
+        };
+        hashed.map_err(StoreError::Task)
     }
 
     /// Makes the segment that is being written durable.
@@ -137,45 +150,6 @@ impl Ingest<'_> {
             });
         }
         Ok(())
-    }
-}
-
-/// The digest's state: here, or where threads add to it.
-enum Hashing {
-    Here(Box<DigestHasher>),
-    Elsewhere(Lane<Box<DigestHasher>>),
-    /// Only while it changes from one to the other.
-    Moving,
-}
-
-impl Hashing {
-    async fn update(&mut self, batch: Vec<Bytes>, batch_bytes: usize) -> Result<(), StoreError> {
-        if let Self::Here(hasher) = self
-            && batch_bytes <= INLINE_HASH_BYTES
-        {
-            update(hasher, &batch);
-            return Ok(());
-        }
-        *self = match std::mem::replace(self, Self::Moving) {
-            Self::Here(hasher) => Self::Elsewhere(Lane::new(hasher)),
-            other => other,
-        };
-        let Self::Elsewhere(lane) = self else {
-            return Err(StoreError::Abandoned);
-        };
-        let job = move |hasher: &mut Box<DigestHasher>| {
-            update(hasher, &batch);
-            Ok(())
-        };
-        lane.push(job).await.map_err(StoreError::Task)
-    }
-
-    async fn finish(self) -> Result<DigestHasher, StoreError> {
-        match self {
-            Self::Here(hasher) => Ok(*hasher),
-            Self::Elsewhere(lane) => Ok(*lane.finish().await.map_err(StoreError::Task)?),
-            Self::Moving => Err(StoreError::Abandoned),
-        }
     }
 }
 

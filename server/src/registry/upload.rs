@@ -299,8 +299,7 @@ impl Registry {
         if quotas.is_empty() || self.db.find_blob(repository, digest).await?.is_some() {
             return Ok(());
         }
-        let asked_bytes = size_bytes.unwrap_or_default();
-        Ok(self.db.check_room(&quotas, asked_bytes).await?)
+        self.check_room(repository, size_bytes).await
     }
 
     /// Gives back what a refused upload took; other errors leave it to be gone

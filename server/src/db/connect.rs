@@ -17,14 +17,16 @@ static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
 static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
 
 /// FULL: a commit that was answered survives a power cut. The journal is
-/// truncated by the writer as it goes (`wal_autocheckpoint`).
+/// truncated by the writer as it goes (`wal_autocheckpoint`). Each connection has
+/// a cache of its own (KiB, negative), which is full once a registry is large; what
+/// it has no room for is in the page cache, a system call away.
 const SQLITE_SETTINGS: &str = "
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
     PRAGMA foreign_keys = ON;
     PRAGMA busy_timeout = 10000;
     PRAGMA temp_store = MEMORY;
-    PRAGMA cache_size = -4096;
+    PRAGMA cache_size = -2048;
 ";
 
 impl Database {

@@ -10,7 +10,7 @@ use super::spare::Spare;
 pub(super) const ALIGNMENT: usize = 4096;
 
 /// How much a buffer holds.
-pub(super) const BUFFER_BYTES: usize = 512 * 1024;
+pub(super) const BUFFER_BYTES: usize = 1024 * 1024;
 
 /// For the next uploads.
 static SPARE: Spare = Spare::new(BUFFER_BYTES + ALIGNMENT, 4);
@@ -18,7 +18,7 @@ static SPARE: Spare = Spare::new(BUFFER_BYTES + ALIGNMENT, 4);
 /// A buffer that is filled from its beginning. Its memory goes back to the spare
 /// ones.
 #[derive(Debug)]
-pub(super) struct Aligned {
+pub(crate) struct Aligned {
     memory: Box<[u8]>,
     /// Where in `memory` the buffer begins.
     start: usize,
@@ -26,7 +26,7 @@ pub(super) struct Aligned {
 }
 
 impl Aligned {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let memory = SPARE.take();
         let start = memory.as_ptr().align_offset(ALIGNMENT);
         Self {
@@ -37,27 +37,42 @@ impl Aligned {
     }
 
     /// Takes as much of `bytes` as there is room for; returns how many.
-    pub(super) fn fill(&mut self, bytes: &[u8]) -> usize {
-        let n_bytes = bytes.len().min(BUFFER_BYTES - self.size);
-        let end = self.start + self.size;
-        copy(&mut self.memory[end..end + n_bytes], &bytes[..n_bytes]);
-        self.size += n_bytes;
+    pub(crate) fn fill(&mut self, bytes: &[u8]) -> usize {
+        let room = self.room();
+        let n_bytes = bytes.len().min(room.len());
+        copy(&mut room[..n_bytes], &bytes[..n_bytes]);
+        self.filled(n_bytes);
         n_bytes
     }
 
-    pub(super) const fn is_full(&self) -> bool {
+    /// Where more can be put; what was is to be counted as [`Aligned::filled`].
+    pub(crate) fn room(&mut self) -> &mut [u8] {
+        &mut self.memory[self.start + self.size..self.start + BUFFER_BYTES]
+    }
+
+    /// Counts what was put into the first bytes of the room.
+    pub(crate) fn filled(&mut self, n_bytes: usize) {
+        self.size = BUFFER_BYTES.min(self.size + n_bytes);
+    }
+
+    pub(crate) const fn is_full(&self) -> bool {
         self.size == BUFFER_BYTES
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
+    pub(crate) const fn is_empty(&self) -> bool {
         self.size == 0
     }
 
-    pub(super) const fn clear(&mut self) {
+    pub(crate) const fn clear(&mut self) {
         self.size = 0;
     }
 
-    pub(super) fn freeze(self) -> Bytes {
+    /// Whether bytes are what a full buffer was frozen to, or as good as that.
+    pub(super) fn is_full_one(bytes: &[u8]) -> bool {
+        bytes.len() == BUFFER_BYTES && bytes.as_ptr().align_offset(ALIGNMENT) == 0
+    }
+
+    pub(crate) fn freeze(self) -> Bytes {
         Bytes::from_owner(self)
     }
 

@@ -24,6 +24,10 @@ impl Gather {
     /// Takes the first bytes of a piece; the batch, when they fill one. To be
     /// called until nothing of the piece is left.
     pub(crate) fn take_from(&mut self, piece: &mut Bytes) -> Option<Vec<Bytes>> {
+        let is_empty = self.many.is_none() && self.few.is_empty();
+        if is_empty && Aligned::is_full_one(piece) {
+            return Some(vec![std::mem::take(piece)]);
+        }
         if self.many.is_none() && self.few_bytes + piece.len() <= FEW_BYTES {
             self.few_bytes += piece.len();
             self.few.push(std::mem::take(piece));

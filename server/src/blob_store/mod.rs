@@ -28,6 +28,7 @@ use object_store::path::Path;
 use object_store::signer::Signer;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 
+pub(crate) use aligned::Aligned;
 pub(crate) use error::StoreError;
 pub(crate) use gather::Gather;
 use multipart::{MultipartWriter, Target};

@@ -5,7 +5,10 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, StreamExt as _};
+use http::request::Parts;
 
+use super::tap::Tap;
+use super::tapped_body::tapped;
 use crate::registry::{BodyError, Incoming};
 
 /// A body as the registry takes it. It ends when nothing came for `idle`; how
@@ -21,6 +24,15 @@ pub(super) fn incoming(body: Body, idle: Duration) -> Incoming {
         }
     })
     .boxed()
+}
+
+/// A blob, or a piece of one, likewise.
+pub(super) fn of_blob(request: &Parts, body: Body, idle: Duration) -> Incoming {
+    let tapped = match request.extensions.get::<Tap>() {
+        Some(tap) => tapped(tap, body, idle),
+        None => Err(body),
+    };
+    tapped.unwrap_or_else(|body| incoming(body, idle))
 }
 
 /// Why a body could not be read into memory.

@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::{self, IoSlice};
+use std::os::fd::AsFd as _;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -13,7 +14,7 @@ use rustix::io::Errno;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::sys::mapped;
+use crate::sys::{mapped, receive_low};
 
 /// Marks a request of such a connection.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +26,14 @@ pub(super) struct FileStream(TcpStream);
 impl FileStream {
     pub(super) const fn new(stream: TcpStream) -> Self {
         Self(stream)
+    }
+
+    /// Has whoever waits to read not woken before so many bytes are there.
+    pub(super) fn wake_at(&self, bytes: usize) {
+        if let Err(error) = receive_low::set(self.0.as_fd(), bytes) {
+            // It is woken for less, then.
+            tracing::debug!(%error, "a socket does not wait for more");
+        }
     }
 
     fn poll_send(

@@ -27,6 +27,8 @@ mod route;
 mod router;
 mod search;
 mod serve;
+mod tap;
+mod tapped_body;
 #[cfg(test)]
 mod tests;
 mod token;

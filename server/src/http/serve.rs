@@ -8,9 +8,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use http::Request;
+use http::{Request, Version};
 use hyper::body::Incoming;
-use hyper::rt::{Read, Write};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -27,6 +26,7 @@ use super::access::CertificateName;
 use super::client::Secured;
 use super::file_stream::{FileStream, SendsFiles};
 use super::router::router;
+use super::tap::{self, Tap, Transport};
 use crate::config::HttpConfig;
 use crate::tls::{Certificates, TlsError, name_in};
 
@@ -138,8 +138,7 @@ impl Connections {
             certificate: None,
         };
         let Some(certificates) = &self.certificates else {
-            let stream = FileStream::new(stream);
-            return self.talk(TokioIo::new(stream), peer, watcher).await;
+            return self.talk(FileStream::new(stream), peer, watcher).await;
         };
         // Each handshake asks anew, so a changed certificate is seen by the
         // next connection, and by none that is under way.
@@ -148,22 +147,20 @@ impl Connections {
             Ok(Ok(stream)) => {
                 peer.is_secured = true;
                 peer.certificate = shown(&stream);
-                self.talk(TokioIo::new(stream), peer, watcher).await;
+                self.talk(stream, peer, watcher).await;
             }
             Ok(Err(error)) => tracing::debug!(peer = %address, %error, "a handshake failed"),
             Err(_) => tracing::debug!(peer = %address, "a handshake took too long"),
         }
     }
 
-    async fn talk<S>(&self, stream: S, peer: Peer, watcher: Watcher)
-    where
-        S: Read + Write + Unpin + Send + 'static,
-    {
+    async fn talk(&self, transport: impl Transport + 'static, peer: Peer, watcher: Watcher) {
         let address = peer.address;
-        let service = TowerToHyperService::new(service(self.router.clone(), peer));
+        let (stream, tap) = tap::tapped(transport);
+        let service = TowerToHyperService::new(service(self.router.clone(), peer, tap));
         let connection = self
             .builder
-            .serve_connection_with_upgrades(stream, service)
+            .serve_connection_with_upgrades(TokioIo::new(stream), service)
             .into_owned();
         if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(peer = %address, error = %error, "a connection broke");
@@ -182,6 +179,7 @@ fn shown(stream: &TlsStream<TcpStream>) -> Option<CertificateName> {
 fn service(
     router: Router,
     peer: Peer,
+    tap: Tap,
 ) -> impl tower::Service<
     Request<Incoming>,
     Response = axum::response::Response,
@@ -189,7 +187,12 @@ fn service(
     Future: Send,
 > + Clone {
     router.map_request(move |mut request: Request<Incoming>| {
+        // A connection of HTTP/2 is not one body's.
+        let is_alone = request.version() == Version::HTTP_11;
         let extensions = request.extensions_mut();
+        if is_alone {
+            extensions.insert(tap.clone());
+        }
         extensions.insert(ConnectInfo(peer.address));
         if peer.is_secured {
             extensions.insert(Secured);

@@ -183,7 +183,7 @@ fn chunk(api: &Api, request: &Parts, body: Body) -> Result<Chunk, ApiError> {
     Ok(Chunk {
         first: announced.map(|range| range.start),
         size_bytes: size_bytes.or(length),
-        body: metrics::counted(bodies::incoming(body, idle)),
+        body: metrics::counted(bodies::of_blob(request, body, idle)),
     })
 }
 

@@ -9,14 +9,12 @@
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
-use std::num::NonZeroU64;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bytes::{Buf as _, Bytes};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
-use rustix::fs::Advice;
 use rustix::io::{Errno, ReadWriteFlags};
 use tokio::task::spawn_blocking;
 
@@ -29,7 +27,7 @@ use crate::sys::mapped;
 const PIECE_BYTES: usize = 128 * 1024;
 
 /// How much the disk is asked for when a piece was not in memory.
-const AHEAD_BYTES: NonZeroU64 = NonZeroU64::new(4 * 1024 * 1024).unwrap();
+const AHEAD_BYTES: usize = 1024 * 1024;
 
 /// Buffers that are kept for the next reads, of all requests.
 const SPARE_BUFFERS: usize = 64;
@@ -60,7 +58,7 @@ pub(super) fn read(
         if reading.left.is_empty() {
             return Ok(None);
         }
-        let piece = match reading.next_mapped() {
+        let piece = match reading.next_mapped().await {
             Some(piece) => piece,
             None => next(&reading.file, &reading.left)
                 .await
@@ -80,16 +78,27 @@ struct Reading {
 }
 
 impl Reading {
-    /// The first bytes that are left, if they are in memory and not to be copied.
-    fn next_mapped(&self) -> Option<Bytes> {
+    /// The first bytes that are left, if they are not to be copied; in memory by
+    /// then.
+    async fn next_mapped(&self) -> Option<Bytes> {
         let size = self.mapped.len().min(SENT_BYTES);
         if size < mapped::MIN_BYTES {
             return None;
         }
+        if !self.is_there(size) {
+            let (file, start) = (Arc::clone(&self.file), self.left.start);
+            let reading = spawn_blocking(move || read_in(&file, start, size));
+            reading.await.ok()?;
+        }
+        self.is_there(size).then(|| self.mapped.slice(..size))
+    }
+
+    /// Whether so many of the bytes that are left are in memory: what is between
+    /// the two was read with them, and if not, the socket waits a little.
+    fn is_there(&self, size: usize) -> bool {
         let end = self.left.start + size as u64;
-        // What is between the two was read with them, and if not, the socket waits a little.
         let is_there = |at| matches!(read_cached(&self.file, &mut [0], at), Ok(1));
-        (is_there(self.left.start) && is_there(end - 1)).then(|| self.mapped.slice(..size))
+        is_there(self.left.start) && is_there(end - 1)
     }
 
     fn pass(&mut self, n_bytes: usize) {
@@ -110,8 +119,7 @@ async fn next(file: &Arc<File>, left: &Range<u64>) -> io::Result<Bytes> {
     }
     let (file, start) = (Arc::clone(file), left.start);
     spawn_blocking(move || {
-        // Only advice: what matters is whether the read below succeeds.
-        rustix::fs::fadvise(&file, start, Some(AHEAD_BYTES), Advice::WillNeed).ok();
+        read_in(&file, start, AHEAD_BYTES);
         match file.read_at(&mut piece.buffer[..size], start)? {
             0 => Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
@@ -122,6 +130,28 @@ async fn next(file: &Arc<File>, left: &Range<u64>) -> io::Result<Bytes> {
     })
     .await
     .unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
+/// Has a part of a file read into the page cache, without copying it anywhere.
+/// Blocking; what cannot be read is for the reader to find out.
+///
+/// Not by `posix_fadvise(2)`: what `WILLNEED` reads lies in single pages, which take
+/// a socket twice the processor time of the large ones that reading in order
+/// makes.
+fn read_in(file: &File, start: u64, size: usize) {
+    static NOWHERE: LazyLock<io::Result<File>> =
+        LazyLock::new(|| File::options().write(true).open("/dev/null"));
+    let Ok(nowhere) = &*NOWHERE else {
+        return;
+    };
+    let (mut at, end) = (start, start + size as u64);
+    while at < end {
+        let left = usize::try_from(end - at).unwrap_or(size);
+        match rustix::fs::sendfile(nowhere, file, Some(&mut at), left) {
+            Ok(1..) | Err(Errno::INTR) => {}
+            Ok(0) | Err(_) => return,
+        }
+    }
 }
 
 /// Copies what is in the page cache; never waits for the disk (preadv2(2)).
@@ -170,6 +200,7 @@ mod tests {
     use std::io::Write as _;
 
     use futures_util::TryStreamExt as _;
+    use rustix::fs::Advice;
 
     use super::*;
 

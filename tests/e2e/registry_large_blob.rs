@@ -21,20 +21,23 @@ fn memory_does_not_grow_with_a_blob() {
     };
     let source = format!("head -c {bytes} /dev/zero");
     let digest = shell(&format!("{source} | sha256sum | cut -d ' ' -f 1"));
-    let opened = host.curl(&["--request", "POST", &server.url("/v2/large/blobs/uploads/")]);
-    assert_eq!(opened.status, 202, "{opened:?}");
-    let location = &opened.headers["location"];
-    let session = match location.strip_prefix('/') {
-        Some(_) => server.url(location),
-        None => location.clone(),
+    let put = |repository: &str, source: &str, what: &str| {
+        let at = upload(&host, &server, repository);
+        shell(&format!(
+            "{source} curl --silent --show-error --fail --upload-file {what} \
+             --header 'Content-Type: application/octet-stream' '{at}digest=sha256:{digest}'"
+        ));
+        peak_kib(&server)
     };
-    let separator = if session.contains('?') { '&' } else { '?' };
-    shell(&format!(
-        "{source} | curl --silent --show-error --fail --upload-file - \
-         --header 'Content-Type: application/octet-stream' \
-         '{session}{separator}digest=sha256:{digest}'"
-    ));
-    let pushed_kib = peak_kib(&server);
+    let pushed_kib = put("large", &format!("{source} |"), "-");
+    // One whose length is known before it comes goes another way.
+    let directory = tempfile::tempdir().expect("a directory");
+    let sparse = directory.path().join("sparse").display().to_string();
+    let pushed_at_length_kib = put(
+        "long",
+        &format!("truncate --size {bytes} {sparse};"),
+        &sparse,
+    );
     let blob = server.url(&format!("/v2/large/blobs/sha256:{digest}"));
     let pulled = shell(&format!(
         "curl --silent --show-error --fail '{blob}' | sha256sum | cut -d ' ' -f 1"
@@ -42,12 +45,27 @@ fn memory_does_not_grow_with_a_blob() {
     assert_eq!(pulled, digest);
     let pulled_kib = peak_kib(&server);
     println!(
-        "{bytes} bytes: peak of {pushed_kib} KiB after the push, {pulled_kib} KiB after the pull"
+        "{bytes} bytes: peak of {pushed_kib} KiB after a push in chunks, {pushed_at_length_kib} KiB \
+         after one of known length, {pulled_kib} KiB after the pull"
     );
     assert!(
         pulled_kib < PEAK_KIB,
         "the server had {pulled_kib} KiB at its peak"
     );
+}
+
+/// Where a blob can be put; the digest is to be added.
+fn upload(host: &Host, server: &Server<'_>, repository: &str) -> String {
+    let uploads = server.url(&format!("/v2/{repository}/blobs/uploads/"));
+    let opened = host.curl(&["--request", "POST", &uploads]);
+    assert_eq!(opened.status, 202, "{opened:?}");
+    let location = &opened.headers["location"];
+    let session = match location.strip_prefix('/') {
+        Some(_) => server.url(location),
+        None => location.clone(),
+    };
+    let separator = if session.contains('?') { '&' } else { '?' };
+    format!("{session}{separator}")
 }
 
 fn peak_kib(server: &Server<'_>) -> u64 {

@@ -162,9 +162,14 @@ fn push(
     tag: &str,
     pushed: &mut Pushed,
 ) -> Result<(), Ended> {
-    let layer: Vec<u8> = (0..rand::random_range(1..200_000))
-        .map(|_| rand::random())
-        .collect();
+    // Pieces of 1 MiB and more go another way through the server.
+    let most = if rand::random_ratio(1, 16) {
+        6_000_000
+    } else {
+        200_000
+    };
+    let mut layer = vec![0; rand::random_range(1..most)];
+    rand::fill(&mut layer[..]);
     let config = json!({"architecture": "amd64", "os": "linux", "created-for": tag}).to_string();
     let uploads = format!("/v2/{repository}/blobs/uploads/");
     let layer_digest = sha256_digest(&layer);

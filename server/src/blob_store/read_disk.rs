@@ -257,12 +257,17 @@ mod tests {
     async fn what_a_socket_gets_is_not_copied() {
         let content = pattern(2 * SENT_BYTES + 5);
         let end = content.len() as u64;
-        let pieces: Vec<Bytes> = read(file(&content), 0..end, Reader::Socket)
-            .try_collect()
-            .await
-            .unwrap();
-        let of_a_file = |piece: &&Bytes| mapped::file_of(piece).is_some();
-        assert_eq!(pieces.iter().filter(of_a_file).count(), 2);
+        let cold = file(&content);
+        cold.sync_all().unwrap();
+        rustix::fs::fadvise(&cold, 0, None, Advice::DontNeed).unwrap();
+        for file in [file(&content), cold] {
+            let pieces: Vec<Bytes> = read(file, 0..end, Reader::Socket)
+                .try_collect()
+                .await
+                .unwrap();
+            let of_a_file = |piece: &&Bytes| mapped::file_of(piece).is_some();
+            assert_eq!(pieces.iter().filter(of_a_file).count(), 2);
+        }
     }
 
     #[tokio::test]

@@ -63,7 +63,7 @@ impl Aligned {
         self.size == 0
     }
 
-    pub(crate) const fn clear(&mut self) {
+    pub(super) const fn clear(&mut self) {
         self.size = 0;
     }
 

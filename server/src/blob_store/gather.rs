@@ -3,7 +3,7 @@
 //! A piece is copied as soon as it has come: it is still in the processor's
 //! cache then, and the memory that the socket was read into is free to be read
 //! into again. What is gathered can be hashed and written to the disk where it
-//! is.
+//! is. What comes as a full buffer is a batch already.
 
 use bytes::{Buf as _, Bytes};
 

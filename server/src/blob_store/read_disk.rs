@@ -88,9 +88,9 @@ impl Reading {
         if !self.is_there(size) {
             let (file, start) = (Arc::clone(&self.file), self.left.start);
             let reading = spawn_blocking(move || read_in(&file, start, size));
-            reading.await.ok()?;
+            reading.await.ok().filter(|all| *all)?;
         }
-        self.is_there(size).then(|| self.mapped.slice(..size))
+        Some(self.mapped.slice(..size))
     }
 
     /// Whether so many of the bytes that are left are in memory: what is between
@@ -132,26 +132,27 @@ async fn next(file: &Arc<File>, left: &Range<u64>) -> io::Result<Bytes> {
     .unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
-/// Has a part of a file read into the page cache, without copying it anywhere.
-/// Blocking; what cannot be read is for the reader to find out.
+/// Has a part of a file read into the page cache, without copying it anywhere;
+/// false when not all of it was. Blocking; why is for the reader to find out.
 ///
 /// Not by `posix_fadvise(2)`: what `WILLNEED` reads lies in single pages, which take
 /// a socket twice the processor time of the large ones that reading in order
 /// makes.
-fn read_in(file: &File, start: u64, size: usize) {
+fn read_in(file: &File, start: u64, size: usize) -> bool {
     static NOWHERE: LazyLock<io::Result<File>> =
         LazyLock::new(|| File::options().write(true).open("/dev/null"));
     let Ok(nowhere) = &*NOWHERE else {
-        return;
+        return false;
     };
     let (mut at, end) = (start, start + size as u64);
     while at < end {
         let left = usize::try_from(end - at).unwrap_or(size);
         match rustix::fs::sendfile(nowhere, file, Some(&mut at), left) {
             Ok(1..) | Err(Errno::INTR) => {}
-            Ok(0) | Err(_) => return,
+            Ok(0) | Err(_) => return false,
         }
     }
+    true
 }
 
 /// Copies what is in the page cache; never waits for the disk (preadv2(2)).

@@ -38,6 +38,8 @@ fn memory_does_not_grow_with_a_blob() {
         &format!("truncate --size {bytes} {sparse};"),
         &sparse,
     );
+    // Other requests may come over the same connection meanwhile.
+    put("shared", "", &format!("{sparse} --http2-prior-knowledge"));
     let blob = server.url(&format!("/v2/large/blobs/sha256:{digest}"));
     let pulled = shell(&format!(
         "curl --silent --show-error --fail '{blob}' | sha256sum | cut -d ' ' -f 1"

@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::tap::Transport;
 use crate::sys::{mapped, receive_low};
 
 /// Marks a request of such a connection.
@@ -26,14 +27,6 @@ pub(super) struct FileStream(TcpStream);
 impl FileStream {
     pub(super) const fn new(stream: TcpStream) -> Self {
         Self(stream)
-    }
-
-    /// Has whoever waits to read not woken before so many bytes are there.
-    pub(super) fn wake_at(&self, bytes: usize) {
-        if let Err(error) = receive_low::set(self.0.as_fd(), bytes) {
-            // It is woken for less, then.
-            tracing::debug!(%error, "a socket does not wait for more");
-        }
     }
 
     fn poll_send(
@@ -60,6 +53,15 @@ impl FileStream {
                 }
                 outcome => return Poll::Ready(outcome),
             }
+        }
+    }
+}
+
+impl Transport for FileStream {
+    fn wake_at(&self, bytes: usize) {
+        if let Err(error) = receive_low::set(self.0.as_fd(), bytes) {
+            // Its reader is woken for less, then.
+            tracing::debug!(%error, "a socket does not wait for more");
         }
     }
 }

@@ -156,7 +156,7 @@ impl Connections {
 
     async fn talk(&self, transport: impl Transport + 'static, peer: Peer, watcher: Watcher) {
         let address = peer.address;
-        let (stream, tap) = tap::tapped(transport);
+        let (stream, tap) = tap::split(transport);
         let service = TowerToHyperService::new(service(self.router.clone(), peer, tap));
         let connection = self
             .builder

@@ -27,19 +27,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use super::file_stream::FileStream;
-
 /// What connections are made of.
 pub(super) trait Transport: AsyncRead + AsyncWrite + std::fmt::Debug + Send + Unpin {
     /// Has whoever waits to read not woken before so many bytes are there, where
     /// that can be said.
     fn wake_at(&self, bytes: usize);
-}
-
-impl Transport for FileStream {
-    fn wake_at(&self, bytes: usize) {
-        self.wake_at(bytes);
-    }
 }
 
 impl Transport for TlsStream<TcpStream> {
@@ -86,7 +78,8 @@ pub(super) struct Tap(Arc<Mutex<Shared>>);
 #[derive(Debug)]
 pub(super) struct Hold(Arc<Mutex<Shared>>);
 
-pub(super) fn tapped(transport: impl Transport + 'static) -> (Tapped, Tap) {
+/// The two sides of a connection.
+pub(super) fn split(transport: impl Transport + 'static) -> (Tapped, Tap) {
     let shared = Arc::new(Mutex::new(Shared {
         transport: Box::new(transport),
         reading: Reading::Hyper,

@@ -1,6 +1,7 @@
 //! A long body, read from its connection to where it is hashed and written.
 
 use std::future::poll_fn;
+use std::io;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -188,23 +189,20 @@ impl Pace {
     }
 
     async fn read(&mut self, hold: &Hold, room: &mut [u8]) -> Result<usize, BodyError> {
+        let broken = |error: io::Error| BodyError::Broken(error.into());
         let mut idle = self.idle;
-        let mut read = None;
         if self.at_once > 1 {
             let patience = PATIENCE.min(idle / 2);
-            read = timeout(patience, hold.read(room)).await.ok();
-            if read.is_none() {
-                self.set(hold, 1);
-                idle -= patience;
+            if let Ok(read) = timeout(patience, hold.read(room)).await {
+                return read.map_err(broken);
             }
+            self.set(hold, 1);
+            idle -= patience;
         }
-        let read = match read {
-            Some(read) => read,
-            None => timeout(idle, hold.read(room))
-                .await
-                .map_err(|_| BodyError::Silent(self.idle))?,
-        };
-        read.map_err(|error| BodyError::Broken(error.into()))
+        match timeout(idle, hold.read(room)).await {
+            Ok(read) => read.map_err(broken),
+            Err(_) => Err(BodyError::Silent(self.idle)),
+        }
     }
 }
 

@@ -53,13 +53,17 @@ async fn seen(mut pieces: Incoming) -> (String, usize) {
 }
 
 /// `/all` reads everything, `/quick` does so with less patience, `/some` goes
-/// away after the first piece, `/none` at once; `/plain` does not tap.
+/// away after the first piece, `/none` at once. `/plain` may be anything, and is
+/// read as the registry would.
 async fn handle(tap: Tap, request: http::Request<HyperBody>) -> String {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let body = Body::new(HeardOut::new(body, &parts.headers));
     let path = parts.uri.path();
     if path == "/plain" {
-        return seen(super::super::body::incoming(body, IDLE)).await.0;
+        parts.extensions.insert(tap);
+        return seen(super::super::body::of_blob(&parts, body, IDLE))
+            .await
+            .0;
     }
     let idle = match path {
         "/quick" => Duration::from_secs(2),
@@ -81,7 +85,7 @@ async fn handle(tap: Tap, request: http::Request<HyperBody>) -> String {
 }
 
 async fn serve(transport: impl Transport + 'static) {
-    let (stream, tap) = tap::tapped(transport);
+    let (stream, tap) = tap::split(transport);
     let service = service_fn(move |request| {
         let tap = tap.clone();
         async move {
@@ -274,7 +278,7 @@ async fn what_came_before_the_connection_broke_is_seen() {
             .unwrap();
         let (server, _) = listener.accept().await.unwrap();
         tokio::spawn(async move {
-            let (stream, tap) = tap::tapped(FileStream::new(server));
+            let (stream, tap) = tap::split(FileStream::new(server));
             let tell = std::sync::Mutex::new(Some(tell));
             let service = service_fn(move |request: http::Request<HyperBody>| {
                 let seeing = tokio::spawn(handle(tap.clone(), request));
